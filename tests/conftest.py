@@ -1,0 +1,31 @@
+"""Fixtures that several packages' tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_codec():
+  """An untrained stat_ssf_sp of size tiny whose latents and motion are not zero."""
+  import tensorflow as tf
+
+  from tfafs.models import registry
+
+  tf.keras.utils.set_random_seed(1)
+  model = registry.build(registry.load_config("stat_ssf_sp", "tiny"))
+  for variable in model.trainable_variables:
+    if "kernel" in variable.name:
+      seed = [len(variable.shape), int(tf.size(variable))]
+      variable.assign(0.08 * tf.random.stateless_normal(variable.shape, seed))
+  return model
+
+
+@pytest.fixture(scope="session")
+def tiny_saved_model(tiny_codec, tmp_path_factory):
+  """Path of the SavedModel of `tiny_codec`."""
+  path = tmp_path_factory.mktemp("tiny") / "saved_model"
+  tiny_codec.export_codec(path, steps=0)
+  return path

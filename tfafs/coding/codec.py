@@ -1,0 +1,292 @@
+"""A codec as exported: loads a SavedModel and runs it one frame at a time.
+
+The SavedModel holds everything, networks and range-coder tables; this file needs only
+`tensorflow` and `tensorflow_compression`. The signatures take frames of any size, so
+nothing is traced again when the size changes.
+"""
+
+import json
+import os
+import re
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_compression  # noqa: F401  (registers the range coder's ops)
+
+from tfafs.coding.packing import FrameRecord, StreamError, StreamHeader
+
+SIGNATURES = (
+  "describe",
+  "encode_intra",
+  "decode_intra",
+  "encode_inter",
+  "decode_inter",
+)
+METADATA_VERSION = 1
+_METADATA = {
+  "model": lambda value: isinstance(value, str),
+  "fingerprint": lambda value: re.fullmatch("[0-9a-f]{64}", str(value)),
+  "intra_parts": lambda value: bool(value),
+  "inter_parts": lambda value: bool(value),
+  "state": lambda value: "reference" in (value or ()),
+  "min_size": lambda value: isinstance(value, int),
+}
+
+
+class EncodedFrame(NamedTuple):
+  """What the encoder makes of one frame.
+
+  Attributes:
+    kind: "I" or "P".
+    strings: the bit string of each part, in the order of `Codec.intra_parts` or
+      `Codec.inter_parts`.
+    bits: float32 [len(strings)], bits per part as the model estimates them.
+    reconstruction: uint8 [H, W, 3], the frame as the decoder will see it.
+  """
+
+  kind: str
+  strings: tuple[bytes, ...]
+  bits: np.ndarray
+  reconstruction: np.ndarray
+
+
+class Codec:
+  """An exported codec. Made by `Codec.load`.
+
+  Attributes:
+    path: folder it was loaded from.
+    metadata: dict, everything the SavedModel says of itself.
+    model: name, such as `stat_ssf_sp`.
+    fingerprint: SHA-256, 32 bytes, of all that entropy decoding depends on. Streams
+      carry it; only a codec with the same fingerprint decodes them.
+    intra_parts, inter_parts: names of the bit strings of I and P frames.
+    min_size: smallest width and height, in pixels.
+  """
+
+  def __init__(self, path: str, model: Any, metadata: dict):
+    self.path = path
+    self.metadata = metadata
+    self.model: str = metadata["model"]
+    self.fingerprint = bytes.fromhex(metadata["fingerprint"])
+    self.intra_parts = tuple(metadata["intra_parts"])
+    self.inter_parts = tuple(metadata["inter_parts"])
+    self.min_size = int(metadata["min_size"])
+    self.state_names = tuple(metadata["state"])
+    self._model = model  # the signatures do not keep their variables alive
+    self.signatures = model.signatures
+
+  @classmethod
+  def load(cls, path: Union[str, os.PathLike]) -> "Codec":
+    """Loads a SavedModel written by `bin/train` or `model.export_codec`.
+
+    Args:
+      path: the SavedModel's folder.
+
+    Returns:
+      Codec.
+
+    Raises:
+      ValueError: there is no SavedModel, it cannot be loaded, or it is no codec that
+        this version can run.
+    """
+    path = os.fspath(path)
+    if not tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
+      raise ValueError(
+        f"{path!r} holds no SavedModel (no saved_model.pb in it): give the folder "
+        "that bin/train exported, such as MODEL_DIR/saved_model"
+      )
+    try:
+      model = tf.saved_model.load(path)
+    except Exception as error:  # TF raises nearly anything for a damaged SavedModel
+      raise ValueError(
+        f"the SavedModel in {path!r} cannot be loaded: {_first_line(error)}"
+      ) from error
+    signatures = getattr(model, "signatures", {})
+    missing = [name for name in SIGNATURES if name not in signatures]
+    if missing:
+      raise ValueError(
+        f"the SavedModel in {path!r} is no tfafs codec: it lacks the signature "
+        f"{missing[0]!r}"
+      )
+    metadata = json.loads(signatures["describe"]()["metadata"].numpy())
+    version = metadata.get("format_version")
+    if version != METADATA_VERSION:
+      raise ValueError(
+        f"the codec in {path!r} has format version {version}; this tfafs runs version "
+        f"{METADATA_VERSION}: use the tfafs that exported it, or export it again"
+      )
+    for name, good in _METADATA.items():
+      if not good(metadata.get(name)):
+        raise ValueError(
+          f"the codec in {path!r} states {name} {metadata.get(name)!r}, which cannot "
+          "be: export it again"
+        )
+    return cls(path, model, metadata)
+
+  def check_header(self, header: StreamHeader) -> None:
+    """Raises StreamError unless this codec is the one that wrote the stream.
+
+    Args:
+      header: the stream's header.
+    """
+    if (header.model, header.fingerprint) != (self.model, self.fingerprint):
+      raise StreamError(
+        f"the stream was made by {header.model} {header.fingerprint.hex()[:16]}; "
+        f"the codec in {self.path!r} is {self.model} {self.fingerprint.hex()[:16]}: "
+        "give the SavedModel that compressed it"
+      )
+
+
+def _first_line(error: Exception) -> str:
+  text = getattr(error, "message", None) or str(error) or type(error).__name__
+  return text.strip().splitlines()[0][:200]
+
+
+def _check_frame(frame: Any, min_size: int, shape: Optional[tuple]) -> None:
+  """Raises ValueError unless `frame` is uint8 [H, W, 3] of the size expected."""
+  dtype = getattr(frame, "dtype", None)
+  if dtype != np.uint8 or len(frame.shape) != 3 or frame.shape[2] != 3:
+    raise ValueError(
+      "frame must be a uint8 array [height, width, 3] of RGB, not "
+      f"{dtype or type(frame).__name__} {list(getattr(frame, 'shape', []))}"
+    )
+  if min(frame.shape[:2]) < min_size:
+    raise ValueError(
+      f"frames of {frame.shape[1]}x{frame.shape[0]} are too small: the codec takes "
+      f"{min_size}x{min_size} and larger"
+    )
+  if shape is not None and tuple(frame.shape) != shape:
+    raise ValueError(
+      f"frame is {frame.shape[1]}x{frame.shape[0]}, those before it were "
+      f"{shape[1]}x{shape[0]}: all frames of a stream have one size"
+    )
+
+
+class Encoder:
+  """Encodes frames one after the other; holds one reference frame's worth of state."""
+
+  def __init__(self, codec: Codec, gop: int = 12):
+    """Makes an encoder at the start of a video.
+
+    Args:
+      codec: Codec.
+      gop: every `gop`-th frame is intra; 0: only the first is.
+
+    Raises:
+      ValueError: `gop` is negative.
+    """
+    if gop < 0:
+      raise ValueError(f"gop is {gop}: give 0 (one intra frame) or more")
+    self.codec = codec
+    self.gop = gop
+    self.frames = 0
+    self._shape = None
+    self._state: dict[str, tf.Tensor] = {}
+
+  def encode(self, frame: np.ndarray) -> EncodedFrame:
+    """Encodes the next frame.
+
+    Args:
+      frame: uint8 [H, W, 3], RGB; H and W at least `codec.min_size`, and the same for
+        all frames.
+
+    Returns:
+      EncodedFrame.
+
+    Raises:
+      ValueError: `frame` is something else.
+      MemoryError: the frame is too large for this machine.
+    """
+    _check_frame(frame, self.codec.min_size, self._shape)
+    intra = self.frames % self.gop == 0 if self.gop else self.frames == 0
+    signatures = self.codec.signatures
+    frame_tensor = tf.constant(frame)
+    try:
+      if intra:
+        out = dict(signatures["encode_intra"](frame=frame_tensor))
+      else:
+        out = dict(signatures["encode_inter"](frame=frame_tensor, **self._state))
+    except tf.errors.ResourceExhaustedError as error:
+      raise MemoryError(_out_of_memory(frame.shape)) from error
+    strings = tuple(out.pop("strings").numpy().tolist())
+    bits = out.pop("bits").numpy()
+    self._state = {name: out[name] for name in self.codec.state_names}
+    self._shape = tuple(frame.shape)
+    self.frames += 1
+    reconstruction = out["reference"].numpy()
+    return EncodedFrame("I" if intra else "P", strings, bits, reconstruction)
+
+
+class Decoder:
+  """Decodes frames one after the other; holds one reference frame's worth of state."""
+
+  def __init__(self, codec: Codec, width: int, height: int):
+    """Makes a decoder at the start of a stream.
+
+    Args:
+      codec: Codec.
+      width: of the frames, in pixels.
+      height: of the frames, in pixels.
+
+    Raises:
+      ValueError: the size is smaller than the codec takes.
+    """
+    if min(width, height) < codec.min_size:
+      raise ValueError(
+        f"frames of {width}x{height} are too small: the codec takes "
+        f"{codec.min_size}x{codec.min_size} and larger"
+      )
+    self.codec = codec
+    self.frames = 0
+    self._shape = (height, width, 3)
+    self._size = tf.constant([height, width], tf.int32)
+    self._state: dict[str, tf.Tensor] = {}
+
+  def decode(self, frame: Union[FrameRecord, EncodedFrame]) -> np.ndarray:
+    """Decodes the next frame.
+
+    Args:
+      frame: anything with a `kind` ("I" or "P") and `strings` (bytes per part).
+
+    Returns:
+      uint8 [H, W, 3], RGB; equal to the encoder's reconstruction.
+
+    Raises:
+      StreamError: the strings are not what the codec made.
+      MemoryError: the frame is too large for this machine.
+    """
+    intra = frame.kind == "I"
+    parts = self.codec.intra_parts if intra else self.codec.inter_parts
+    if len(frame.strings) != len(parts):
+      raise self._error(
+        f"it has {len(frame.strings)} strings; an {frame.kind} frame of "
+        f"{self.codec.model} has {len(parts)} ({', '.join(parts)})"
+      )
+    if not intra and not self._state:
+      raise self._error("a P frame cannot be decoded before an I frame")
+    strings = tf.constant(list(frame.strings), tf.string)
+    signatures = self.codec.signatures
+    try:
+      if intra:
+        out = signatures["decode_intra"](strings=strings, size=self._size)
+      else:
+        out = signatures["decode_inter"](strings=strings, **self._state)
+      state = {name: out[name] for name in self.codec.state_names}
+      reconstruction = state["reference"].numpy()
+    except tf.errors.ResourceExhaustedError as error:
+      raise MemoryError(_out_of_memory(self._shape)) from error
+    except tf.errors.OpError as error:
+      raise self._error(f"its strings do not decode: {_first_line(error)}") from error
+    if reconstruction.shape != self._shape:
+      raise self._error(f"it decodes to {reconstruction.shape}, not {self._shape}")
+    self._state = state
+    self.frames += 1
+    return reconstruction
+
+  def _error(self, message: str) -> StreamError:
+    return StreamError(f"frame {self.frames}: {message}", frame=self.frames)
+
+
+def _out_of_memory(shape: tuple) -> str:
+  return f"not enough memory for frames of {shape[1]}x{shape[0]}"
