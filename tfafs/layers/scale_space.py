@@ -1,0 +1,123 @@
+"""Scale-space volume and warp: the shift of scale-space flow (paper 001, eq. 13).
+
+A scale-space volume stacks a reference frame with ever more blurred copies of itself. A
+warp reads each output pixel from the volume at `(y + flow_y, x + flow_x, depth)`: the
+flow moves, the depth blurs where motion cannot be predicted.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def _gaussian_taps(sigma: float) -> list:
+  """Returns the `2 ceil(3 sigma) + 1` taps of a normalised Gaussian."""
+  radius = math.ceil(3 * sigma)
+  taps = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(-radius, radius + 1)]
+  return [tap / sum(taps) for tap in taps]
+
+
+def gaussian_blur(image, sigma: float):
+  """Blurs `image`, [batch, height, width, channels].
+
+  At a border the part of the kernel that lies inside is normalised to 1.
+  """
+  taps = _gaussian_taps(sigma)
+
+  def blur(x):
+    for shape in ([-1, 1, 1, 1], [1, -1, 1, 1]):
+      kernel = tf.tile(tf.reshape(taps, shape), [1, 1, x.shape[-1], 1])
+      x = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "SAME")
+    return x
+
+  return blur(image) / blur(tf.ones_like(image[:1, :, :, :1]))
+
+
+def upsample(image, height, width):
+  """Doubles `image` bilinearly (half-pixel centres), then crops to `height` x `width`.
+
+  Args:
+    image: [batch, h, w, channels] with `2 h >= height` and `2 w >= width`.
+    height: Rows of the result.
+    width: Columns of the result.
+
+  Returns:
+    [batch, height, width, channels].
+  """
+  doubled = tf.image.resize(image, 2 * tf.shape(image)[1:3], "bilinear")
+  return doubled[:, :height, :width]
+
+
+def gaussian_pyramid(image, num_levels: int = 5, base_scale: float = 1.0):
+  """Scale-space volume by successive blurring and downsampling (paper 001, Algorithm 1).
+
+  Level 0 is the image, level 1 the blurred image; each further level halves the last
+  one, blurs it, and is brought back to full size by repeated doubling. The variance of
+  level i is nominally `base_scale**2 * (0, 1, 5, 21, 85, 341)[i]` square pixels.
+
+  Args:
+    image: float [batch, height, width, channels], any height and width from 1.
+    num_levels: Number of blurred planes.
+    base_scale: Standard deviation of the blur in pixels, the same at every level.
+
+  Returns:
+    float [batch, height, width, num_levels + 1, channels].
+  """
+  levels = [gaussian_blur(image, base_scale)]
+  for _ in range(num_levels - 1):
+    half = tf.nn.avg_pool2d(levels[-1], 2, 2, "SAME")
+    levels.append(gaussian_blur(half, base_scale))
+  # All deeper planes climb together: one doubling per level instead of one per plane.
+  planes = levels.pop()
+  while levels:
+    level = levels.pop()
+    shape = tf.shape(level)
+    planes = tf.concat([level, upsample(planes, shape[1], shape[2])], -1)
+  volume = tf.concat([image, planes], -1)
+  shape = tf.shape(volume)
+  channels = image.shape[-1]
+  return tf.reshape(volume, [shape[0], shape[1], shape[2], num_levels + 1, channels])
+
+
+def scale_space_warp(volume, flow, depth):
+  """Reads a scale-space volume at displaced positions (trilinear, borders replicated).
+
+  Args:
+    volume: float32 [batch, height, width, planes, channels], every size at least 2.
+    flow: float32 [batch, height, width, 2], displacement (x, y) in pixels.
+    depth: float32 [batch, height, width], plane to read, in [0, planes - 1]; values
+      outside are clipped.
+
+  Returns:
+    float32 [batch, height, width, channels].
+  """
+  shape = tf.shape(volume)
+  batch, height, width = shape[0], shape[1], shape[2]
+  planes, channels = volume.shape[3], volume.shape[4]
+  column = tf.range(width)
+  row = tf.range(height)[:, None]
+  x0, weights_x = _neighbours(tf.cast(column, tf.float32) + flow[..., 0], width)
+  y0, weights_y = _neighbours(tf.cast(row, tf.float32) + flow[..., 1], height)
+  d0, weights_d = _neighbours(depth, planes)
+
+  voxels = tf.reshape(volume, [batch * height * width * planes, channels])
+  frame = (tf.range(batch) * height)[:, None, None]
+  first = ((frame + y0) * width + x0) * planes + d0
+  corners = []
+  for dy, weight_y in enumerate(weights_y):
+    for dx, weight_x in enumerate(weights_x):
+      for dd, weight_d in enumerate(weights_d):
+        weight = (weight_y * weight_x * weight_d)[..., None]
+        corners.append(
+          weight * tf.gather(voxels, first + (dy * width + dx) * planes + dd)
+        )
+  return tf.add_n(corners)
+
+
+def _neighbours(position, size):
+  """Lower of the two samples around `position` on an axis of `size`, and their weights."""
+  limit = tf.cast(size, tf.float32) - 1.0
+  position = tf.clip_by_value(position, 0.0, limit)
+  lower = tf.minimum(tf.floor(position), limit - 1.0)
+  fraction = position - lower
+  return tf.cast(lower, tf.int32), (1.0 - fraction, fraction)

@@ -1,0 +1,29 @@
+"""The table of scales that a latent's entropy model chooses from.
+
+A prior does not give a standard deviation but an index into 64 log-spaced ones, rounded
+before the rate is taken and before anything is coded: what is trained is what is written,
+and the decoder needs to agree on small integers only.
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfafs.layers import quantization
+
+NUM_SCALES = 64
+MIN_SCALE = 0.11
+MAX_SCALE = 256.0
+
+_STEP = (math.log(MAX_SCALE) - math.log(MIN_SCALE)) / (NUM_SCALES - 1)
+
+
+def scale_of_index(index):
+  """Standard deviation of table entry `index` (any float shape, values in [0, 63])."""
+  return tf.exp(math.log(MIN_SCALE) + _STEP * index)
+
+
+def round_index(raw):
+  """Clips and rounds `raw` to a table index, with gradients that keep it trainable."""
+  bounded = quantization.clip_straight_through(raw, 0.0, NUM_SCALES - 1.0)
+  return quantization.round_straight_through(bounded)
