@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from tfafs.coding import (
-  Codec,
   CompressedVideoReader,
   CompressedVideoWriter,
   StreamError,
@@ -236,9 +235,9 @@ def test_thousand_frames_without_drift(codec, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (37, 51)])
-def test_trained_architecture(tiny_saved_model, tmp_path, size):
+def test_trained_architecture(ssf_codec, tmp_path, size):
   """stat_ssf_sp, untrained: any size, odd ones too; decoder equals encoder."""
-  codec = Codec.load(tiny_saved_model)
+  codec = ssf_codec
   height, width = size
   texture = np.random.default_rng(0).integers(0, 256, [height, width, 3], np.uint8)
   clip = [np.roll(texture, t, axis=1) for t in range(5)]

@@ -35,6 +35,12 @@ def other_codec(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def ssf_codec(tiny_saved_model):
+  """The untrained stat_ssf_sp, as exported."""
+  return Codec.load(tiny_saved_model)
+
+
+@pytest.fixture(scope="session")
 def frames():
   """Seven frames of 21x17, every one another."""
   random = np.random.default_rng(0)

@@ -28,13 +28,10 @@ for stream, out in zip(pairs[::2], pairs[1::2]):
 
 
 @pytest.fixture(scope="module")
-def streams(tiny_saved_model, tmp_path_factory):
-  from tfafs.coding import Codec
-
+def streams(ssf_codec, tmp_path_factory):
   folder = tmp_path_factory.mktemp("streams")
-  codec = Codec.load(tiny_saved_model)
   texture = np.random.default_rng(0).integers(0, 256, [23, 40, 3], np.uint8)
-  with CompressedVideoWriter(codec, folder / "sound", 40, 23, 25, gop=3) as writer:
+  with CompressedVideoWriter(ssf_codec, folder / "sound", 40, 23, 25, gop=3) as writer:
     for t in range(5):
       writer.write(np.roll(texture, t, axis=1))
   data = (folder / "sound").read_bytes()
@@ -43,9 +40,7 @@ def streams(tiny_saved_model, tmp_path_factory):
   return folder
 
 
-def test_same_frames_as_the_library(streams, tiny_saved_model):
-  from tfafs.coding import Codec
-
+def test_same_frames_as_the_library(streams, ssf_codec, tiny_saved_model):
   names = (("sound", "a.npy"), ("sound", "a.rgb"), ("cut", "b.npy"), ("flipped", "c"))
   run = subprocess.run(
     [
@@ -60,7 +55,7 @@ def test_same_frames_as_the_library(streams, tiny_saved_model):
   assert said[:2] == ["5 frames of 40x23 at 25/1 per second"] * 2
   assert said[2] == "AssertionError cut behind 5 frames"
   assert said[3].startswith("DataLossError")
-  with CompressedVideoReader(Codec.load(tiny_saved_model), streams / "sound") as reader:
+  with CompressedVideoReader(ssf_codec, streams / "sound") as reader:
     frames = np.stack(list(reader))
   np.testing.assert_array_equal(np.load(streams / "a.npy"), frames)
   assert (streams / "a.rgb").read_bytes() == frames.tobytes()

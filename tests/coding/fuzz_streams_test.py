@@ -5,8 +5,6 @@ import pathlib
 
 import pytest
 
-from tfafs.coding import Codec
-
 _PATH = pathlib.Path(__file__).parents[2] / "benchmarks" / "fuzz_streams.py"
 _SPEC = importlib.util.spec_from_file_location("fuzz_streams", _PATH)
 fuzz_streams = importlib.util.module_from_spec(_SPEC)
@@ -23,9 +21,8 @@ def test_damaged_streams_end_in_stream_errors(codec):
   assert not _bad(counts)
 
 
-def test_damaged_streams_of_a_trained_architecture(tiny_saved_model):
-  codec = Codec.load(tiny_saved_model)
-  counts, _ = fuzz_streams.run(codec, 3 * len(fuzz_streams.DAMAGES), seed=2)
+def test_damaged_streams_of_a_trained_architecture(ssf_codec):
+  counts, _ = fuzz_streams.run(ssf_codec, 3 * len(fuzz_streams.DAMAGES), seed=2)
   assert not _bad(counts)
 
 

@@ -1,8 +1,23 @@
 """Strided convolutional networks that take frames to latents and latents to frames."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 import tensorflow as tf
+
+
+class AlignedConv2D(tf.keras.layers.Conv2D):
+  """Strided convolution whose grid starts at the same pixel for every input size.
+
+  Keras' "same" padding shifts the grid by a pixel between odd and even sizes, and with
+  it all that was learned at the other. Here odd sizes get one more row or column first.
+  """
+
+  def call(self, inputs):
+    """Convolves [batch, height, width, any] to [batch, ceil(height / stride), ...]."""
+    shape, strides = tf.shape(inputs), self.strides
+    extra = [(-shape[axis + 1]) % strides[axis] for axis in (0, 1)]
+    return super().call(tf.pad(inputs, [[0, 0], [0, extra[0]], [0, extra[1]], [0, 0]]))
 
 
 def analysis_network(
@@ -11,6 +26,7 @@ def analysis_network(
   strides: Sequence[int],
   dtype,
   name: str,
+  initializers: Optional[Sequence] = None,
 ) -> tf.keras.Sequential:
   """Convolutions with ReLU between them; the last one is linear (paper 001, Figure 8).
 
@@ -20,12 +36,15 @@ def analysis_network(
     strides: Stride of each layer.
     dtype: Keras dtype policy of the layers, "float32" or "mixed_bfloat16".
     name: Name of the network.
+    initializers: Initializer of each layer's kernel; by default such that the variance
+      of what flows through stays.
 
   Returns:
     A model from [batch, height, width, any] to [batch, ceil(height / s),
     ceil(width / s), filters[-1]], s the product of `strides`.
   """
-  return _network(tf.keras.layers.Conv2D, filters, kernels, strides, dtype, name)
+  sizes = (filters, kernels, strides)
+  return _network(AlignedConv2D, sizes, dtype, name, initializers)
 
 
 def synthesis_network(
@@ -34,7 +53,7 @@ def synthesis_network(
   strides: Sequence[int],
   dtype,
   name: str,
-  **last,
+  initializers: Optional[Sequence] = None,
 ) -> tf.keras.Sequential:
   """Transposed convolutions with ReLU between them; the last one is linear.
 
@@ -44,27 +63,27 @@ def synthesis_network(
     strides: Stride of each layer; a layer of stride 1 is a plain convolution.
     dtype: Keras dtype policy of the layers.
     name: Name of the network.
-    **last: Keyword arguments of the last layer, such as its initializers.
+    initializers: Initializer of each layer's kernel, None in it for the default.
 
   Returns:
     A model from [batch, h, w, any] to [batch, s h, s w, filters[-1]].
   """
-  return _network(
-    tf.keras.layers.Conv2DTranspose, filters, kernels, strides, dtype, name, **last
-  )
+  sizes = (filters, kernels, strides)
+  return _network(tf.keras.layers.Conv2DTranspose, sizes, dtype, name, initializers)
 
 
-def _network(layer, filters, kernels, strides, dtype, name, **last):
-  if not len(filters) == len(kernels) == len(strides):
+def _network(strided, sizes, dtype, name, initializers):
+  count = len(sizes[0])
+  initializers = [None] * count if initializers is None else initializers
+  if {len(x) for x in (*sizes, initializers)} != {count}:
     raise ValueError(
-      f"filters, kernels and strides of {name!r} need one entry for each layer; got "
-      f"{len(filters)}, {len(kernels)} and {len(strides)}."
+      f"filters, kernels, strides and initializers of {name!r} need one entry for each "
+      f"layer; got {[len(x) for x in (*sizes, initializers)]}."
     )
   layers = []
-  for i, (channels, kernel, stride) in enumerate(zip(filters, kernels, strides)):
-    kind = layer if stride > 1 else tf.keras.layers.Conv2D
-    final = i == len(filters) - 1
-    initial = {"kernel_initializer": _initializer(kind, stride, final)}
+  for i, (channels, kernel, stride) in enumerate(zip(*sizes)):
+    kind = strided if stride > 1 else tf.keras.layers.Conv2D
+    final = i == count - 1
     layers.append(
       kind(
         channels,
@@ -72,15 +91,15 @@ def _network(layer, filters, kernels, strides, dtype, name, **last):
         stride,
         padding="same",
         activation=None if final else "relu",
+        kernel_initializer=initializers[i] or _variance_keeping(kind, stride, final),
         dtype=dtype,
         name=f"layer_{i}",
-        **{**initial, **(last if final else {})},
       )
     )
   return tf.keras.Sequential(layers, name=name)
 
 
-def _initializer(kind, stride, final):
+def _variance_keeping(kind, stride, final):
   """Initial weights that keep the variance of what flows through a layer.
 
   A transposed convolution reads each output pixel from 1 / stride^2 of its kernel, and
@@ -93,6 +112,6 @@ def _initializer(kind, stride, final):
 
 
 def crop_like(tensor, reference):
-  """Crops the rows and columns of `tensor` to those of `reference` (both [B, H, W, C])."""
+  """Crops rows and columns of `tensor` to those of `reference`, both [B, H, W, C]."""
   shape = tf.shape(reference)
   return tensor[:, : shape[1], : shape[2]]

@@ -1,4 +1,4 @@
-"""Rounding with useful gradients, and the stateless noise that stands for it in training."""
+"""Rounding with useful gradients, and the stateless noise that stands for it."""
 
 import tensorflow as tf
 import tensorflow_compression as tfc
