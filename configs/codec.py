@@ -1,0 +1,80 @@
+"""Config that all codecs share. Sizes: default, paper, tiny (see `get_config`)."""
+
+import ml_collections
+
+
+def get_config(name: str, size: str) -> ml_collections.ConfigDict:
+  """Config of a codec.
+
+  Args:
+    name: Name of the codec.
+    size: "default": about five minutes of training on two cores; "paper": sizes and
+      schedule of paper 001, sections 4.1 and 6.3; "tiny": seconds, for tests.
+  """
+  config = ml_collections.ConfigDict()
+
+  model = config.model = ml_collections.ConfigDict()
+  model.name = name
+  # Output channels of the four layers of each analysis; each synthesis mirrors them.
+  model.filters = (48, 64, 64, 96)
+  model.kernels = (5, 5, 5, 5)
+  model.strides = (2, 2, 2, 2)
+  model.hyper = ml_collections.ConfigDict()
+  model.hyper.channels = 64
+  model.hyper.kernels = (3, 5, 5)
+  model.hyper.strides = (1, 2, 2)
+  model.scale_space = ml_collections.ConfigDict()
+  model.scale_space.num_levels = 5
+  model.scale_space.base_scale = 1.0
+  # Weight of bits per pixel against mean squared error on [0, 1].
+  model.beta = 1.25e-3
+  model.precision = "float32"  # or "mixed_bfloat16"
+
+  data = config.data = ml_collections.ConfigDict()
+  data.dataset = "synthetic"  # or "video"
+  data.path = ""
+  data.raw_size = ""
+  data.frame_interval = 1
+  data.temporal_reversal = True
+  data.downscale = 1
+  data.cache_dir = ""
+  data.color_matrix = ""
+  data.num_frames = 3
+  data.batch_size = 4
+  data.crop_size = 96
+  data.eval_clips = 4
+
+  training = config.training = ml_collections.ConfigDict()
+  training.steps = 1000
+  training.learning_rate = 1e-3
+  training.decay_at = 0.75
+  training.decay_factor = 0.1
+  training.large_crop_size = 128
+  training.large_crop_from = 0.952
+  training.clip_norm = 1.0
+  training.seed = 0
+  training.log_every = 50
+  training.checkpoint_every = 250
+  training.image_every = 500
+  training.jit_compile = False
+
+  if size == "paper":
+    model.filters = (128, 128, 128, 192)
+    model.hyper.channels = 192
+    data.batch_size, data.crop_size, data.frame_interval = 8, 256, 3
+    training.steps, training.learning_rate = 1_050_000, 1e-4
+    training.decay_at = 0.857
+    training.large_crop_size = 384
+    training.log_every, training.checkpoint_every, training.image_every = (
+      100,
+      1000,
+      5000,
+    )
+  elif size == "tiny":
+    model.filters = (8, 8, 8, 12)
+    model.hyper.channels = 8
+    data.batch_size, data.crop_size, data.num_frames = 2, 32, 3
+    training.steps = 20
+    training.large_crop_size = 48
+    training.log_every, training.checkpoint_every, training.image_every = 5, 5, 10
+  return config

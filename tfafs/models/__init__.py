@@ -1,0 +1,1 @@
+"""Keras models, by family; `registry` maps names to them."""

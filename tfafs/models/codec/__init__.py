@@ -1,0 +1,1 @@
+"""Neural video codecs of paper 001."""

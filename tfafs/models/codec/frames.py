@@ -1,0 +1,156 @@
+"""Codecs of one frame: intra frames alone, inter frames given a reference.
+
+Each maps frames to their coded latents (`encode`) and coded latents to a reconstruction
+(`reconstruct`). Training, compression and decompression share these two halves.
+"""
+
+from typing import NamedTuple, Optional
+
+import tensorflow as tf
+
+from tfafs.layers import convolutional, walsh
+from tfafs.models.codec import priors, transforms
+
+
+class InterFrame(NamedTuple):
+  """All parts of a coded inter frame, as in Figure 2 of paper 001.
+
+  Attributes:
+    reconstruction: float32 [batch, height, width, 3], neither clipped nor rounded.
+    noise: float32, same shape: the residual before the scale, g_v(v, w).
+    transform: Shift and scale.
+    motion: Coded motion latent w, None for a transform without motion.
+    residual: Coded residual latent v.
+  """
+
+  reconstruction: tf.Tensor
+  noise: tf.Tensor
+  transform: transforms.ShiftAndScale
+  motion: Optional[priors.CodedLatent]
+  residual: priors.CodedLatent
+
+
+def _analysis(config, dtype, name, initializers=None):
+  return convolutional.analysis_network(
+    config.filters, config.kernels, config.strides, dtype, name, initializers
+  )
+
+
+def _image_analysis(config, dtype, name):
+  """Analysis of an image, at first an orthogonal transform of its blocks."""
+  return _analysis(config, dtype, name, _walsh(config, walsh.analysis_kernels))
+
+
+def _image_synthesis(config, dtype, name):
+  """Synthesis of an image, at first the inverse of `_image_analysis`."""
+  return convolutional.synthesis_network(
+    (*tuple(config.filters)[-2::-1], 3),
+    tuple(config.kernels)[::-1],
+    tuple(config.strides)[::-1],
+    dtype,
+    name,
+    _walsh(config, walsh.synthesis_kernels),
+  )
+
+
+def _walsh(config, make_kernels):
+  if set(config.strides) != {2}:
+    return None
+  return [walsh.Given(k) for k in make_kernels(config.filters, config.kernels)]
+
+
+def _to_latent(network, image):
+  return tf.cast(network(image), tf.float32)
+
+
+def _to_image(network, latent, size):
+  image = network(latent)[:, : size[0], : size[1]]
+  return tf.cast(image, tf.float32)
+
+
+class IntraFrameCodec(tf.keras.layers.Layer):
+  """Image codec of the first frame of a group of pictures."""
+
+  def __init__(self, config, dtype):
+    super().__init__(name="intra")
+    self._analysis = _image_analysis(config, dtype, "analysis")
+    self._synthesis = _image_synthesis(config, dtype, "synthesis")
+    self.prior = priors.Hyperprior(
+      config.filters[-1], config.hyper, False, dtype, "prior"
+    )
+
+  def call(self, frame, seed=None):
+    """Codes and reconstructs float32 [batch, height, width, 3]: both are returned."""
+    latent = self.encode(frame, seed)
+    return latent, self.reconstruct(latent.value, tf.shape(frame)[1:3])
+
+  def encode(self, frame, seed=None) -> priors.CodedLatent:
+    """Latent of a frame; `seed` as in `Hyperprior`."""
+    # Zero-centred input trains better than [0, 1].
+    return self.prior(_to_latent(self._analysis, frame - 0.5), seed=seed)
+
+  def reconstruct(self, value, size):
+    """Frame of `size` (int32 [2]) from the value of its latent."""
+    return _to_image(self._synthesis, value, size) + 0.5
+
+
+class InterFrameCodec(tf.keras.layers.Layer):
+  """Stochastic temporal autoregressive transform with coded motion and residual.
+
+  x^_t = shift(x^_{t-1}, w) + scale(x^_{t-1}, w) * residual_synthesis(v, w)  (eq. 14)
+  """
+
+  def __init__(self, config, transform, structured_prior: bool, dtype):
+    """Builds the networks.
+
+    Args:
+      config: `config.model`.
+      transform: Layer from (reference, motion value) to `ShiftAndScale`.
+      structured_prior: Whether the prior of v reads w (SP).
+      dtype: Keras dtype policy of the convolutions.
+    """
+    super().__init__(name="inter")
+    self.transform = transform
+    channels = config.filters[-1]
+    self._motion_analysis = _analysis(config, dtype, "motion_analysis")
+    self.motion_prior = priors.Hyperprior(
+      channels, config.hyper, False, dtype, "motion_prior"
+    )
+    self._residual_analysis = _image_analysis(config, dtype, "residual_analysis")
+    self._residual_synthesis = _image_synthesis(config, dtype, "residual_synthesis")
+    self.residual_prior = priors.Hyperprior(
+      channels, config.hyper, structured_prior, dtype, "residual_prior"
+    )
+
+  def call(self, frame, reference, seed=None) -> InterFrame:
+    """Codes and reconstructs a frame given its reference, both [batch, H, W, 3]."""
+    motion_seed = residual_seed = None
+    if seed is not None:
+      motion_seed, residual_seed = tf.unstack(
+        tf.random.experimental.stateless_split(seed, 2)
+      )
+    motion = self.encode_motion(frame, reference, motion_seed)
+    transform = self.transform(reference, motion.value)
+    residual = self.encode_residual(frame, transform, motion, residual_seed)
+    noise = self.synthesize_noise(residual.value, motion.value, tf.shape(frame)[1:3])
+    return InterFrame(transform.forward(noise), noise, transform, motion, residual)
+
+  def encode_motion(self, frame, reference, seed=None) -> priors.CodedLatent:
+    """Motion latent w of a frame and its reference."""
+    both = tf.concat([frame, reference], -1) - 0.5
+    return self.motion_prior(_to_latent(self._motion_analysis, both), seed=seed)
+
+  def encode_residual(self, frame, transform, motion, seed=None) -> priors.CodedLatent:
+    """Residual latent v: what shift and scale leave of the frame."""
+    latent = _to_latent(self._residual_analysis, transform.inverse(frame))
+    return self.residual_prior(latent, motion, seed)
+
+  def synthesize_noise(self, residual, motion, size):
+    """Noise g_v(v, w), float32 [batch, *size, 3], from the values of both latents."""
+    latents = tf.concat([residual, motion], -1)
+    return _to_image(self._residual_synthesis, latents, size)
+
+  def reconstruct(self, reference, motion, residual):
+    """Frame from its reference and the values of both latents (eq. 14)."""
+    noise = self.synthesize_noise(residual, motion, tf.shape(reference)[1:3])
+    return self.transform(reference, motion).forward(noise)

@@ -1,0 +1,200 @@
+"""Priors of the quantised latents: what the range coder knows before it reads a symbol.
+
+    symbols = round(latent / step - mean),    p(symbols) = table[index],
+    value = step * (symbols + mean)
+
+Mean and index come from two networks of a hyper-latent, which is itself coded under a
+learned factorised density. A structured prior (paper 001, section 2.6) also reads
+another, already decoded latent. The index network reads integer symbols only, so that it
+can be made exact; the mean may be inexact, since it never decides a symbol.
+"""
+
+from typing import NamedTuple, Optional
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfafs.layers import convolutional, quantization, scale_table
+
+# Quantisation step: small enough that an untrained codec already fills several bins and
+# learns from its first step.
+STEP = 1 / 8
+
+# The index network's output is scaled, so that it learns as fast as its neighbours, and
+# starts at a standard deviation of about 1.
+INDEX_GAIN = 8.0
+INDEX_START = 18.0
+
+
+class CodedLatent(NamedTuple):
+  """A quantised latent with what was needed to code it.
+
+  Attributes:
+    value: float32 [batch, h, w, channels], the latent the synthesis reads.
+    symbols: float32, shape of `value`, integers that are coded.
+    index: float32, shape of `value`, integers, scale table entry of each symbol.
+    hyper_symbols: float32 [batch, hh, hw, hyper_channels], integers.
+    bits: float32 [batch], information content of `symbols`.
+    hyper_bits: float32 [batch], information content of `hyper_symbols`.
+  """
+
+  value: tf.Tensor
+  symbols: tf.Tensor
+  index: tf.Tensor
+  hyper_symbols: tf.Tensor
+  bits: tf.Tensor
+  hyper_bits: tf.Tensor
+
+
+class ParameterNetwork(tf.keras.layers.Layer):
+  """Maps hyper-latent (and context) to one distribution parameter for each symbol.
+
+  Without context: the mirror image of the hyper-analysis. With context: both
+  hyper-latents climb to latent resolution, where the context latent joins them.
+  """
+
+  def __init__(self, channels, hyper, structured: bool, dtype, name: str):
+    super().__init__(name=name, dtype=dtype)
+    kernels, strides = tuple(hyper.kernels)[::-1], tuple(hyper.strides)[::-1]
+    if structured:
+      climbing = [(k, s) for k, s in zip(kernels, strides) if s > 1]
+      width = [hyper.channels] * len(climbing)
+      self._climb = convolutional.synthesis_network(
+        width, *zip(*climbing), dtype, "climb"
+      )
+      self._head = convolutional.analysis_network(
+        (hyper.channels, channels), (3, 3), (1, 1), dtype, "head"
+      )
+    else:
+      width = [hyper.channels] * (len(kernels) - 1) + [channels]
+      self._climb = convolutional.synthesis_network(
+        width, kernels, strides, dtype, "climb"
+      )
+      self._head = None
+
+  def call(self, hyper, size, context=None):
+    """Returns float32 [batch, *size, channels].
+
+    Args:
+      hyper: List of hyper-latents [batch, hh, hw, any].
+      size: int32 [2], height and width of the latent.
+      context: Latent [batch, *size, any] of a structured prior.
+    """
+    features = self._climb(tf.concat(hyper, -1))[:, : size[0], : size[1]]
+    if self._head is not None:
+      if context is None:
+        raise ValueError("A structured prior needs the latent it is conditioned on.")
+      context = tf.cast(context, features.dtype)
+      features = tf.concat([tf.nn.relu(features), context], -1)
+      features = self._head(features)
+    return tf.cast(features, tf.float32)
+
+
+class Hyperprior(tf.keras.layers.Layer):
+  """Gaussian prior whose mean and scale index are functions of a hyper-latent.
+
+  With `structured=True` also of another latent: p(v | w), paper 001, section 2.6.
+  """
+
+  def __init__(self, channels: int, hyper, structured: bool, dtype, name: str):
+    """Builds the networks.
+
+    Args:
+      channels: Channels of the latent.
+      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis.
+      structured: Whether another latent conditions this one.
+      dtype: Keras dtype policy of mean and analysis networks. The index network is
+        always float32.
+      name: Name of the prior, such as "motion".
+    """
+    super().__init__(name=name)
+    self.structured = structured
+    self._hyper = hyper
+    self._analysis = convolutional.analysis_network(
+      [hyper.channels] * len(hyper.kernels),
+      hyper.kernels,
+      hyper.strides,
+      dtype,
+      "analysis",
+    )
+    self._mean = ParameterNetwork(channels, hyper, structured, dtype, "mean")
+    self._index = ParameterNetwork(channels, hyper, structured, "float32", "index")
+    self.hyper_density = tfc.NoisyDeepFactorized(
+      batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=1.0
+    )
+
+  def call(
+    self, latent, context: Optional[CodedLatent] = None, seed=None
+  ) -> CodedLatent:
+    """Quantises a latent and measures its information content.
+
+    Args:
+      latent: float32 [batch, h, w, channels].
+      context: The coded latent that conditions a structured prior.
+      seed: int32 [2] for training, where uniform noise stands for rounding in the rate;
+        None for the exact information content of the rounded symbols.
+
+    Returns:
+      A `CodedLatent`.
+    """
+    hyper = tf.cast(self._analysis(latent), tf.float32)
+    latent /= STEP
+    hyper_symbols = quantization.round_straight_through(hyper)
+    size = tf.shape(latent)[1:3]
+    mean, index = self.parameters(hyper_symbols, size, context)
+    symbols = quantization.round_straight_through(latent - mean)
+    noisy_hyper, noisy = hyper_symbols, symbols
+    if seed is not None:
+      seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+      noisy_hyper = hyper + quantization.uniform_noise_like(hyper, seeds[0])
+      noisy = latent - mean
+      noisy += quantization.uniform_noise_like(noisy, seeds[1])
+    density = tfc.NoisyNormal(loc=0.0, scale=scale_table.scale_of_index(index))
+    return CodedLatent(
+      dequantize(symbols, mean),
+      symbols,
+      index,
+      hyper_symbols,
+      _bits(density.log_prob(noisy)),
+      _bits(self.hyper_density.log_prob(noisy_hyper)),
+    )
+
+  def hyper_size(self, size):
+    """Height and width of the hyper-latent of a latent of `size` (int32 [2])."""
+    for stride in self._hyper.strides:
+      size = (size + stride - 1) // stride
+    return size
+
+  def entropy_network_weights(self):
+    """Variables that decide table indices, in a fixed order."""
+    return self._index.weights
+
+  def parameters(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
+    """Mean and scale table index of each symbol.
+
+    Args:
+      hyper_symbols: float32 [batch, hh, hw, hyper_channels], integers.
+      size: int32 [2], height and width of the latent.
+      context: The coded latent that conditions a structured prior; only its `value`,
+        `symbols` and `hyper_symbols` are read.
+
+    Returns:
+      Mean and index, each float32 [batch, *size, channels]; the index holds integers
+      in [0, 63].
+    """
+    hyper, values, symbols = [hyper_symbols], None, None
+    if self.structured:
+      hyper.append(context.hyper_symbols)
+      values, symbols = context.value, context.symbols
+    mean = self._mean(hyper, size, values)
+    index = self._index(hyper, size, symbols)
+    return mean, scale_table.round_index(INDEX_START + INDEX_GAIN * index)
+
+
+def dequantize(symbols, mean):
+  """Value of a latent, as the synthesis reads it."""
+  return STEP * (symbols + mean)
+
+
+def _bits(log_prob):
+  return tf.reduce_sum(log_prob, [1, 2, 3]) / -tf.math.log(2.0)

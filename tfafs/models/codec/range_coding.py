@@ -1,0 +1,133 @@
+"""Range coding of a latent and its hyper-latent, with tables that live in a SavedModel."""
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from tfafs.layers import scale_table
+from tfafs.models.codec import priors
+
+# The coder's finest precision. At the library's default of 12 bits the many symbols that
+# are almost surely zero would cost ten times their information.
+PRECISION = 16
+# Probability of a symbol beyond its table, which is then coded by its length.
+TAIL_MASS = 2.0**-14
+
+
+def scale_tables() -> tfc.LocationScaleIndexedEntropyModel:
+  """Tables of the 64 Gaussians, the same for every latent of every codec."""
+  tables = tfc.LocationScaleIndexedEntropyModel(
+    tfc.NoisyNormal,
+    num_scales=scale_table.NUM_SCALES,
+    scale_fn=scale_table.scale_of_index,
+    coding_rank=4,
+    compression=True,
+    tail_mass=TAIL_MASS,
+    range_coder_precision=PRECISION,
+    bottleneck_dtype=tf.float32,
+  )
+  # The check wants no bytes behind the end, where `_guarded` puts some; whether a string
+  # is the one that was written is for the checksums of the file to say.
+  tables.decode_sanity_check = False
+  return tables
+
+
+def _guarded(string, num_symbols):
+  """Appends bytes that a sound string is never read as far as.
+
+  Beyond the end of a string the range decoder reads zeros, on which its escape code
+  for symbols outside their table never ends: a forged string would hang the process.
+  Ones end it. There are enough of them for every symbol, at no more than 18 bits each.
+  """
+  kibibytes = 1 + 18 * num_symbols // (8 * 1024)
+  ones = tf.strings.reduce_join(tf.fill([kibibytes], b"\xff" * 1024))
+  return tf.strings.join([string, b"\0" * 8, ones])
+
+
+def _density_options():
+  return {
+    "coding_rank": 4,
+    "bottleneck_dtype": tf.float32,
+    "range_coder_precision": PRECISION,
+    "tail_mass": TAIL_MASS,
+    # Symbols are plain integers: the index network reads them.
+    "offset_heuristic": False,
+    "decode_sanity_check": False,
+  }
+
+
+def _density_tables(density):
+  """CDF table and offset of a learned density; as a graph, for speed."""
+
+  @tf.function
+  def build():
+    model = tfc.ContinuousBatchedEntropyModel(
+      density, compression=True, stateless=True, **_density_options()
+    )
+    return model.cdf, model.cdf_offset
+
+  return build()
+
+
+class LatentRangeCoder:
+  """Turns the symbols of one prior into two bit strings and back."""
+
+  def __init__(self, prior: priors.Hyperprior, tables):
+    """Builds the tables of the hyper-latent from the trained density.
+
+    Args:
+      prior: A trained prior.
+      tables: The shared `scale_tables()`.
+    """
+    self.prior = prior
+    self._tables = tables
+    cdf, cdf_offset = _density_tables(prior.hyper_density)
+    self._hyper_tables = tfc.ContinuousBatchedEntropyModel(
+      prior_shape=prior.hyper_density.batch_shape,
+      cdf=cdf,
+      cdf_offset=cdf_offset,
+      compression=True,
+      **_density_options(),
+    )
+
+  @property
+  def entropy_models(self):
+    """Owners of the tables, for a `tf.Module` to track."""
+    return [self._tables, self._hyper_tables]
+
+  def dependencies(self):
+    """All arrays that decoding of symbols depends on, in a fixed order."""
+    for model in self.entropy_models:
+      yield from (model.cdf.numpy(), model.cdf_offset.numpy())
+    for variable in self.prior.entropy_network_weights():
+      yield variable.numpy()
+
+  def encode(self, coded: priors.CodedLatent):
+    """Returns string [2] (latent, hyper-latent) and float32 [2], their information."""
+    with tf.device("/cpu:0"):  # Range coding has no other kernels.
+      latent = self._tables.compress(coded.symbols, coded.index)
+      hyper = self._hyper_tables.compress(coded.hyper_symbols)
+    bits = tf.stack([coded.bits[0], coded.hyper_bits[0]])
+    return tf.stack([latent, hyper]), bits
+
+  def decode(self, strings, size, context=None) -> priors.CodedLatent:
+    """Inverse of `encode`.
+
+    Args:
+      strings: string [2].
+      size: int32 [2], height and width of the latent.
+      context: The decoded latent that conditions a structured prior.
+
+    Returns:
+      A `CodedLatent` of batch 1, without rates.
+    """
+    shape = tf.concat([[1], self.prior.hyper_size(size)], 0)
+    channels = self._hyper_tables.prior_shape[0]
+    with tf.device("/cpu:0"):
+      string = _guarded(strings[1], tf.reduce_prod(shape) * channels)
+      hyper_symbols = self._hyper_tables.decompress(string, shape)
+    mean, index = self.prior.parameters(hyper_symbols, size, context)
+    with tf.device("/cpu:0"):
+      string = _guarded(strings[0], tf.size(index))
+      symbols = self._tables.decompress(string, index)
+    value = priors.dequantize(symbols, mean)
+    return priors.CodedLatent(value, symbols, index, hyper_symbols, None, None)
