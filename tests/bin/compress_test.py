@@ -1,0 +1,222 @@
+"""bin/compress and bin/decompress, as a user runs them."""
+
+import importlib.util
+import os
+import pathlib
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+from absl import flags
+
+from tfafs.coding import open_video, open_writer
+
+ROOT = pathlib.Path(__file__).parents[2]
+_SPEC = importlib.util.spec_from_file_location(
+  "png_codec", ROOT / "tests" / "coding" / "png_codec.py"
+)
+png_codec = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(png_codec)
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+  return png_codec.export(tmp_path_factory.mktemp("png") / "saved_model")
+
+
+@pytest.fixture
+def frames():
+  texture = np.random.default_rng(0).integers(0, 256, [19, 30, 3], np.uint8)
+  return [np.roll(texture, t, axis=1) for t in range(6)]
+
+
+@pytest.fixture
+def video(frames, tmp_path):
+  path = tmp_path / "video.mkv"
+  with open_writer(path, 30, 19, 24) as writer:
+    for frame in frames:
+      writer.write(frame)
+  return path
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+  """Runs a command in this process; returns (exit code, stdout, stderr)."""
+
+  def run(name, *arguments):
+    for flag in ("saved_model", "gop", "frames", "raw_size", "color_matrix"):
+      if flag in flags.FLAGS:
+        delattr(flags.FLAGS, flag)
+    flags.FLAGS.unparse_flags()
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    capfd.readouterr()
+    try:
+      with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "bin" / name), run_name="__main__")
+    finally:
+      signal.signal(signal.SIGTERM, handler)
+    return (ended.value.code or 0, *capfd.readouterr())
+
+  return run
+
+
+def _process(name, *arguments, **kwargs):
+  return subprocess.Popen(
+    [sys.executable, str(ROOT / "bin" / name), *map(str, arguments)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    **kwargs,
+  )
+
+
+def test_round_trip_in_fresh_processes(video, frames, saved_model, tmp_path):
+  """Through pipes: compress IN - | decompress - OUT."""
+  model = f"--saved_model={saved_model}"
+  compress = _process("compress", video, "-", model, "--gop=4")
+  decompress = _process(
+    "decompress", "-", tmp_path / "out.mkv", model, stdin=compress.stdout
+  )
+  compress.stdout.close()
+  out, err = decompress.communicate(timeout=120)
+  assert decompress.returncode == 0, err
+  assert out.startswith(str(tmp_path / "out.mkv: 6 frames 30x19, ").encode())
+  assert b"-: 6 frames 30x19" in compress.stderr.read()
+  assert compress.wait(10) == 0
+  with open_video(tmp_path / "out.mkv") as reader:
+    assert reader.frame_rate == 24
+    np.testing.assert_array_equal(list(reader), frames)
+
+
+def test_files_and_summary(command, video, frames, saved_model, tmp_path):
+  stream, out = tmp_path / "stream", tmp_path / "out"
+  model = f"--saved_model={saved_model}"
+  stream.write_bytes(b"an older file, which is replaced")
+  code, stdout, stderr = command("compress", video, stream, model, "--frames=4")
+  size = stream.stat().st_size
+  assert (code, stderr) == (0, "")
+  assert stdout.startswith(
+    f"{stream}: 4 frames 30x19, {size} bytes, "
+    f"{8 * size / (4 * 30 * 19):.4f} bits per pixel, PSNR inf dB, "
+  )
+  assert stdout.endswith(" frames/s\n") and stdout.count("\n") == 1
+  code, stdout, stderr = command("decompress", stream, out, model)
+  assert (code, stderr) == (0, "")
+  with open_video(out) as reader:
+    np.testing.assert_array_equal(list(reader), frames[:4])
+  assert sorted(os.listdir(tmp_path)) == ["out", "stream", "video.mkv"]
+
+
+def test_raw_video_needs_a_size(command, saved_model, tmp_path):
+  raw, stream = tmp_path / "in.yuv", tmp_path / "stream"
+  raw.write_bytes(np.random.default_rng(0).bytes(2 * 32 * 16 * 3 // 2))
+  model = f"--saved_model={saved_model}"
+  code, _, stderr = command("compress", raw, stream, model)
+  assert code == 2 and "size" in stderr
+  code, _, stderr = command("compress", raw, stream, model, "--raw_size=32")
+  assert code == 2 and "--raw_size=32: give WIDTHxHEIGHT" in stderr
+  for size, matrix in (("32x16", ""), ("16x32", "bt709")):
+    code, stdout, stderr = command(
+      "compress", raw, stream, model, f"--raw_size={size}", f"--color_matrix={matrix}"
+    )
+    assert (code, stderr) == (0, "")
+    assert f"2 frames {size}" in stdout
+
+
+def _fails(result, *words):
+  code, stdout, stderr = result
+  assert code == 2 and stdout == ""
+  assert stderr.count("\n") == 1, stderr
+  for word in words:
+    assert word in stderr
+
+
+def test_errors_are_one_line_and_leave_nothing(command, video, saved_model, tmp_path):
+  model = f"--saved_model={saved_model}"
+  stream, text = tmp_path / "stream", tmp_path / "text.mp4"
+  text.write_text("This is no video.")
+  for arguments, words in (
+    ((text, stream, model), [str(text)]),
+    ((tmp_path / "none.mp4", stream, model), ["none.mp4"]),
+    ((video, stream), ["--saved_model=DIR is missing"]),
+    ((video, stream, "--saved_model=/nothing"), ["/nothing", "no SavedModel"]),
+    ((video, tmp_path, model), [str(tmp_path), "is a folder"]),
+    ((video, tmp_path / "no" / "stream", model), ["does not exist"]),
+    ((video, video, model), ["IN and OUT are the same file"]),
+    ((video, model), ["two arguments"]),
+    ((video, stream, model, "--quality=3"), ["quality"]),
+    ((video, stream, model, "--gop=-1"), ["gop"]),
+    ((video, stream, model, "--frames=0"), ["frames"]),
+    ((video, stream, model, "--color_matrix=bt2021"), ["bt2021", "bt709"]),
+  ):
+    _fails(command("compress", *arguments), "compress: error: ", *words)
+  assert sorted(os.listdir(tmp_path)) == ["text.mp4", "video.mkv"]
+
+
+def test_bad_streams_leave_nothing(command, video, saved_model, tmp_path):
+  model = f"--saved_model={saved_model}"
+  stream, out = tmp_path / "stream", tmp_path / "out.mkv"
+  assert command("compress", video, stream, model)[0] == 0
+  data = stream.read_bytes()
+  other = png_codec.export(tmp_path / "other", seed="other")
+  _fails(
+    command("decompress", stream, out, f"--saved_model={other}"),
+    *("decompress: error: ", "made by png", str(other)),
+  )
+  for damaged, words in (
+    (data[:-26], ["truncated behind 5 whole frames"]),
+    (data[:500] + bytes([data[500] ^ 8]) + data[501:], ["frame 0", "damaged"]),
+    (data + b"\0", ["something follows"]),
+    (b"", ["empty"]),
+    (video.read_bytes(), ["not a tfafs stream"]),
+  ):
+    stream.write_bytes(damaged)
+    _fails(command("decompress", stream, out, model), *words)
+  _fails(command("decompress", tmp_path / "none", out, model), "none", "No such file")
+  _fails(command("decompress", stream, tmp_path / "a.gif", model))
+  assert sorted(os.listdir(tmp_path)) == ["other", "stream", "video.mkv"]
+
+
+def test_full_disk(command, video, saved_model):
+  if not os.path.exists("/dev/full"):
+    pytest.skip("this system has no /dev/full")
+  result = command("compress", video, "/dev/full", f"--saved_model={saved_model}")
+  _fails(result, "/dev/full", "No space left on device")
+
+
+@pytest.mark.parametrize(
+  ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_signals_remove_the_output(
+  command, saved_model, monkeypatch, tmp_path, number, code
+):
+  """Frames come through a pipe that stays open; then Ctrl-C, or SIGTERM."""
+  reading, writing = os.pipe()
+  os.write(writing, bytes(32 * 16 * 3 // 2 * 3))
+  seen = []
+
+  def interrupt():
+    deadline = time.monotonic() + 60
+    while not os.listdir(tmp_path) and time.monotonic() < deadline:
+      time.sleep(0.02)
+    seen.extend(os.listdir(tmp_path))
+    os.kill(os.getpid(), number)
+
+  with open(reading, "rb") as pipe, open(writing, "wb"):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=pipe))
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    ended, stdout, stderr = command(
+      *("compress", "-", tmp_path / "stream", f"--saved_model={saved_model}"),
+      "--raw_size=32x16",
+    )
+    thread.join()
+  assert ended == code and stdout == "" and "Traceback" not in stderr
+  assert len(seen) == 1 and seen[0].endswith(".part")
+  assert not os.listdir(tmp_path)

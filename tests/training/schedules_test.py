@@ -1,0 +1,50 @@
+import numpy as np
+import tensorflow as tf
+import toy
+
+from tfafs.training import schedules
+
+
+def test_paper_schedule_in_steps():
+  """Paper 001, section 6.3: 1e-4 to 1e-5 after 900k of 1050k, 384 for the last 50k."""
+  config = toy.get_config(
+    steps=1_050_000,
+    learning_rate=1e-4,
+    decay_at=900 / 1050,
+    large_crop_from=1000 / 1050,
+    large_crop_size=384,
+  )
+  config.data.crop_size = 256
+  assert schedules.phases(config) == (
+    schedules.Phase(0, 1_000_000, 256),
+    schedules.Phase(1_000_000, 1_050_000, 384),
+  )
+  rate = schedules.learning_rate(config.training)
+  at = [0, 1, 899_999, 900_000, 1_049_999]
+  rates = [float(rate(tf.constant(step, tf.int64))) for step in at]
+  np.testing.assert_allclose(rates, [1e-4, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-6)
+
+
+def test_phases_cover_short_runs():
+  config = toy.get_config(steps=1, large_crop_from=0.952)
+  assert schedules.phases(config) == (schedules.Phase(0, 1, 16),)
+  config.training.large_crop_from = 0.0
+  assert schedules.phases(config) == (schedules.Phase(0, 1, 24),)
+  config = toy.get_config(steps=10, large_crop_size=16)
+  assert schedules.phases(config) == (schedules.Phase(0, 10, 16),)
+  config = toy.get_config(steps=10, large_crop_from=1.0)
+  assert schedules.phases(config) == (schedules.Phase(0, 10, 16),)
+
+
+def test_decay_at_either_end():
+  training = toy.get_config(decay_at=0.0, steps=4).training
+  assert np.isclose(schedules.learning_rate(training)(0), 1e-4)
+  training.decay_at = 1.0
+  assert np.isclose(schedules.learning_rate(training)(3), 1e-3)
+
+
+def test_the_schedule_compiles_under_xla():
+  rate = schedules.learning_rate(toy.get_config(steps=4, decay_at=0.5).training)
+  compiled = tf.function(rate, jit_compile=True)
+  rates = [float(compiled(tf.constant(step, tf.int64))) for step in range(4)]
+  np.testing.assert_allclose(rates, [1e-3, 1e-3, 1e-4, 1e-4], rtol=1e-6)

@@ -1,0 +1,56 @@
+"""The main job, `bin/train`: train, then finish as the model's family does."""
+
+import signal
+import sys
+
+import tensorflow as tf
+from absl import logging
+
+from tfafs.coding import cli
+from tfafs.models import registry
+from tfafs.training import errors, finish_codec, run
+
+NON_FINITE = 3
+
+# What comes after training: function of (config, result), which prints what it did.
+FINISH = {"codec": finish_codec.finish}
+
+
+def main(command) -> int:
+  """Does the job.
+
+  Args:
+    command: A `flags.Command`.
+
+  Returns:
+    Exit code: 0, 3 after a NaN or infinity, 130 after Ctrl-C, 143 after SIGTERM. What
+    cannot be done as asked ends the process with one line and exit code 2.
+  """
+  # Keras warns of every checkpoint that it is slow, the exporter of its own names.
+  tf.get_logger().setLevel("ERROR")
+  logging.set_verbosity(logging.ERROR)
+  signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+  family = registry.spec(command.config.model.name).family
+  resume = "The same command goes on from there."
+  try:
+    result = run.train(command.config, command.model_dir, command.strategy)
+    if family in FINISH:
+      FINISH[family](command.config, result)
+  except errors.RunError as error:
+    cli.fail(str(error))
+  except OSError as error:
+    cli.fail(cli.describe_error(error))
+  except errors.NonFiniteError as error:
+    print(f"{_program()}: error: {error}", file=sys.stderr)
+    return NON_FINITE
+  except errors.Interrupted as stop:
+    print(f"{_program()}: {stop} {resume}", file=sys.stderr)
+    return 128 + stop.signal_number
+  except KeyboardInterrupt:
+    print(f"{_program()}: interrupted. {resume}", file=sys.stderr)
+    return 128 + signal.SIGINT
+  return 0
+
+
+def _program():
+  return sys.argv[0].rpartition("/")[2]

@@ -1,0 +1,69 @@
+"""Learning rate and crop size over the steps, as paper 001, section 6.3, trains.
+
+The paper takes 1,050,000 steps of Adam at 1e-4, decays to 1e-5 after 900,000 and
+grows the crop from 256 to 384 for the last 50,000. The configs hold these points as
+fractions of the steps, so that a run of any length goes through the same stages.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Phase(NamedTuple):
+  """A stretch of steps on crops of one size: one call of Keras' `fit`.
+
+  Attributes:
+    first_step: Number of updates done when it starts.
+    end_step: Number of updates done when it is over.
+    crop_size: Height and width of its crops in pixels.
+  """
+
+  first_step: int
+  end_step: int
+  crop_size: int
+
+
+def steps_at(fraction: float, steps: int) -> int:
+  """The whole number of steps nearest to a fraction of them."""
+  return round(fraction * steps)
+
+
+def phases(config) -> tuple:
+  """Splits a run at the change of the crop size.
+
+  Args:
+    config: Config with `training.steps`, `training.large_crop_from` (a fraction of
+      the steps), `training.large_crop_size` and `data.crop_size`.
+
+  Returns:
+    One or two `Phase`s that cover the steps without gaps.
+  """
+  training = config.training
+  change = steps_at(training.large_crop_from, training.steps)
+  candidates = (
+    Phase(0, change, config.data.crop_size),
+    Phase(change, training.steps, training.large_crop_size),
+  )
+  if training.large_crop_size == config.data.crop_size:
+    candidates = (Phase(0, training.steps, config.data.crop_size),)
+  return tuple(phase for phase in candidates if phase.end_step > phase.first_step)
+
+
+def learning_rate(training) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+  """Piecewise constant learning rate.
+
+  Args:
+    training: Config with `learning_rate`, `decay_at` (a fraction of `steps`),
+      `decay_factor` and `steps`.
+
+  Returns:
+    A Keras schedule from the number of updates done to the rate of the next update;
+    the first `decay_at * steps` updates have the full rate.
+  """
+  decay_step = steps_at(training.decay_at, training.steps)
+  return tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+    # Keras' boundary is the last step that still has the value before it.
+    boundaries=[decay_step - 1],
+    values=[training.learning_rate, training.learning_rate * training.decay_factor],
+  )
