@@ -1,5 +1,9 @@
 """The codec as a Keras model: objective, reproducibility, sizes, pictures."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -133,3 +137,27 @@ def test_pictures_of_figure_2(tiny_codec):
   for picture in pictures.values():
     assert picture.shape == [2, 32, 32, 3]
     assert picture.numpy().min() >= 0 and picture.numpy().max() <= 1
+
+
+def test_the_step_compiles_under_xla():
+  """With static shapes, as TPUs need it; and it computes what the plain step does."""
+  program = """
+import numpy as np, tensorflow as tf
+from tfafs.models import registry
+config = registry.load_config("stat_ssf_sp", "tiny")
+clips = tf.random.stateless_uniform([1, 2, 32, 32, 3], [0, 0])
+losses = []
+for jit_compile in (False, True):
+  tf.keras.utils.set_random_seed(0)
+  model = registry.build(config)
+  model.compile(tf.keras.optimizers.Adam(1e-3))
+  model.optimizer.build(model.trainable_variables)
+  step = tf.function(model.train_step, jit_compile=jit_compile)
+  losses.append([float(step(clips)["loss"]) for _ in range(3)])
+np.testing.assert_allclose(*losses, rtol=1e-3)
+"""
+  # Without the compiler's own optimisations, which take minutes and change no result.
+  flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+  subprocess.run(
+    [sys.executable, "-c", program], check=True, env={**os.environ, **flags}
+  )

@@ -82,8 +82,6 @@ class ParameterNetwork(tf.keras.layers.Layer):
     """
     features = self._climb(tf.concat(hyper, -1))[:, : size[0], : size[1]]
     if self._head is not None:
-      if context is None:
-        raise ValueError("A structured prior needs the latent it is conditioned on.")
       context = tf.cast(context, features.dtype)
       features = tf.concat([tf.nn.relu(features), context], -1)
       features = self._head(features)
@@ -184,6 +182,8 @@ class Hyperprior(tf.keras.layers.Layer):
     """
     hyper, values, symbols = [hyper_symbols], None, None
     if self.structured:
+      if context is None:
+        raise ValueError("A structured prior needs the latent it is conditioned on.")
       hyper.append(context.hyper_symbols)
       values, symbols = context.value, context.symbols
     mean = self._mean(hyper, size, values)

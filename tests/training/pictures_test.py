@@ -1,0 +1,52 @@
+"""Pictures of a trained codec's frame: drawn from a run's own checkpoint."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfafs import datasets, training
+from tfafs.coding import video_writer
+from tfafs.models import registry
+from tfafs.training import pictures
+
+
+def test_draw_shows_each_image_in_its_place(tmp_path):
+  colours = {
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "grey": (0.5,) * 3,
+  }
+  images = {name: np.ones([20, 30, 3]) * colour for name, colour in colours.items()}
+  pictures.draw(images, tmp_path / "sheet.png")
+  sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
+  height, width, _ = sheet.shape
+  # Three columns, two rows.
+  for i, colour in enumerate(colours.values()):
+    row, column = divmod(i, 3)
+    pixel = sheet[int((row + 0.6) * height / 2), int((column + 0.5) * width / 3)]
+    np.testing.assert_allclose(pixel / 255, colour, atol=0.02)
+
+
+def test_a_trained_run_draws_its_frame(tmp_path):
+  config = registry.load_config("stat_ssf", "tiny")
+  config.training.steps = 1
+  training.train(config, tmp_path / "run")
+  with video_writer.open_writer(tmp_path / "clip.mkv", 48, 32, 25) as writer:
+    for frame in datasets.synthetic_clip(0, 3, 32, 48):
+      writer.write(frame)
+  for index in (1, 2):
+    pictures.frame_picture(
+      tmp_path / "run", tmp_path / "clip.mkv", index, tmp_path / f"{index}.png"
+    )
+    assert Image.open(tmp_path / f"{index}.png").format == "PNG"
+  with pytest.raises(ValueError, match="no frame 3"):
+    pictures.frame_picture(
+      tmp_path / "run", tmp_path / "clip.mkv", 3, tmp_path / "3.png"
+    )
+  assert not (tmp_path / "3.png").exists()
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+  with pytest.raises(training.RunError, match="holds no run"):
+    pictures.load_trained(tmp_path)
