@@ -5,7 +5,7 @@
 
 All have the same layer sizes, the same input and the same threads, and run in turns,
 one at a time, so that whatever else the machine does hits all alike: median and best of
-the turns are printed, and how many times as fast as the peer's fastest setting ours are.
+the turns are printed, and how many times as fast as the peer at its fastest ours are.
 The peer runs in a virtual environment of its own, which the first run makes.
 
 Coding is the real task: a group of pictures of 8-bit frames to byte strings through the
@@ -18,19 +18,20 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import op_profile
+import peer
 import tensorflow as tf
 from absl import app, flags, logging
 
-import op_profile
 from tfafs import datasets
 from tfafs.models import registry
 from tfafs.training import optimizers
@@ -39,8 +40,30 @@ HERE = Path(__file__).resolve().parent
 TASKS = ("encode", "decode", "train")
 MODELS = ("stat_ssf_sp", "ssf")
 PRECISIONS = ("float32", "mixed_bfloat16")
-HEIGHT, WIDTH = 256, 384
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+PEER_TYPES = ("float32", "bfloat16")
+
+
+WHY_PARAMETERS_DIFFER = """\
+CompressAI's densities have four hidden layers of 3 and three quantiles for each
+channel, ours two hidden layers and no quantiles: the export finds the tables' ends.
+stat_ssf_sp has a gain (3 channels more from its motion decoder) and a structured prior:
+mean and index networks that read both hyper-latents and then the motion latent, through
+two 3x3 layers each."""
+
+
+class Sizes(NamedTuple):
+  """What is measured: a group of pictures, `turns` times; `steps` train steps."""
+
+  num_frames: int
+  frame_size: tuple[int, int]  # ssf2020 takes multiples of 128 only.
+  turns: int
+  batch_size: int
+  crop_size: int
+  steps: int
+
+
+FULL = Sizes(6, (256, 384), 5, 4, 256, 3)
+SMALL = Sizes(2, (128, 128), 1, 1, 128, 1)
 
 _QUICK = flags.DEFINE_bool("quick", False, "Smaller, fewer turns: shows that it runs.")
 _THREADS = flags.DEFINE_integer("threads", os.cpu_count(), "Threads of either side.")
@@ -55,52 +78,16 @@ def log(message):
   print(f"[{time.strftime('%H:%M:%S')}] {message}", file=sys.stderr, flush=True)
 
 
-def make_peer_env(folder: Path):
-  """Makes the peer's virtual environment unless it is there; returns its Python."""
-  python, done = folder / "bin" / "python", folder / "complete"
-  requirements = HERE / "requirements-peers.txt"
-  if done.exists() and done.read_text() == requirements.read_text():
-    return python
-  log(f"Making the peer's virtual environment in {folder} (some minutes) ...")
-  subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-  install = [python, "-m", "pip", "install", "-q", "--no-deps", "-r", requirements]
-  cpu_build = "import torch; assert torch.version.cuda is None"
-  # A CPU build where pip is told of one; else from where PyTorch keeps them.
-  for more in ([], ["--extra-index-url", TORCH_INDEX, "--force-reinstall"]):
-    if subprocess.run([*install, *more]).returncode == 0 and (
-      subprocess.run([python, "-c", cpu_build]).returncode == 0
-    ):
-      done.write_text(requirements.read_text())
-      return python
-  sys.exit(f"Cannot install {requirements}: see pip's messages above.")
+def clock():
+  return time.perf_counter(), time.process_time()
 
 
-class PeerWorker:
-  """CompressAI's ssf2020 in a process of its own; see ssf2020_worker.py."""
-
-  def __init__(self, python, frames_file, clips_file):
-    self._process = subprocess.Popen(
-      [python, HERE / "ssf2020_worker.py"],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-    loaded = self.ask(task="load", frames=str(frames_file), clips=str(clips_file))
-    self.parameters, self.versions = loaded["parameters"], loaded["versions"]
-
-  def ask(self, **command):
-    """Sends a command and waits for its answer."""
-    self._process.stdin.write(json.dumps(command) + "\n")
-    self._process.stdin.flush()
-    answer = json.loads(self._process.stdout.readline() or '{"error": "it ended"}')
-    if "error" in answer:
-      sys.exit(f"ssf2020 failed at {command}: {answer['error']}")
-    return answer
-
-  def close(self):
-    """Ends the process."""
-    self._process.stdin.close()
-    self._process.wait()
+def since(start):
+  """Seconds since `clock()` was read: of wall time, of all threads' processor time."""
+  return {
+    "seconds": time.perf_counter() - start[0],
+    "cpu": time.process_time() - start[1],
+  }
 
 
 class OurCodec:
@@ -126,37 +113,37 @@ class OurCodec:
 
   def encode(self):
     """Times coding a group of pictures, frame by frame as `bin/compress` does."""
-    start = time.perf_counter()
+    start = clock()
     coded, state = [], {}
     for t, frame in enumerate(self.frames):
       kind = "encode_inter" if t else "encode_intra"
       out = self.signatures[kind](frame=tf.constant(frame), **state)
       state = {"reference": out["reference"]}
       coded.append((out["strings"].numpy(), out["reference"].numpy()))
-    seconds = time.perf_counter() - start
+    times = since(start)
     self.coded = coded
-    return {"seconds": seconds, "bytes": sum(len(s) for f, _ in coded for s in f)}
+    return {**times, "bytes": sum(len(s) for f, _ in coded for s in f)}
 
   def decode(self):
     """Times decoding it; the frames must be the encoder's, bit for bit."""
-    start = time.perf_counter()
+    start = clock()
     decoded, state = [], {"size": tf.constant(self.frames.shape[1:3])}
     for t, (strings, _) in enumerate(self.coded):
       kind = "decode_inter" if t else "decode_intra"
       out = self.signatures[kind](strings=tf.constant(strings), **state)
       state = {"reference": out["reference"]}
       decoded.append(out["reference"].numpy())
-    seconds = time.perf_counter() - start
+    times = since(start)
     for frame, (_, expected) in zip(decoded, self.coded):
       np.testing.assert_array_equal(frame, expected)
-    return {"seconds": seconds}
+    return times
 
   def train(self):
     """Times a step: the function that Keras' `fit` calls."""
-    start = time.perf_counter()
+    start = clock()
     logs = self._step(self._clips)
     loss = float(logs["loss"])
-    return {"seconds": time.perf_counter() - start, "loss": loss}
+    return {**since(start), "loss": loss}
 
   def parameters(self):
     """Number of trained parameters, and those of the factorised densities alone."""
@@ -193,11 +180,12 @@ class OurCodec:
     return profiles
 
 
-def make_input(folder, num_frames, batch_size, crop_size):
+def make_input(folder, sizes):
   """A group of pictures and a batch of clips, the same for all; also as files."""
-  frames = datasets.synthetic_clip(0, num_frames, HEIGHT, WIDTH)
+  frames = datasets.synthetic_clip(0, sizes.num_frames, *sizes.frame_size)
   config = registry.load_config("ssf", "paper").data
-  clips = next(iter(datasets.make_dataset(config, batch_size, 3, crop_size))).numpy()
+  dataset = datasets.make_dataset(config, sizes.batch_size, 3, sizes.crop_size)
+  clips = next(iter(dataset)).numpy()
   files = Path(folder) / "frames.npy", Path(folder) / "clips.npy"
   np.save(files[0], frames)
   np.save(files[1], clips)
@@ -220,87 +208,75 @@ def measure(contenders, task, turns):
     # Forth and back, so that nobody always follows the same neighbour.
     for name in list(contenders)[:: 1 if turn % 2 else -1]:
       answer = contenders[name](task)
-      row = rows.setdefault(name, {"seconds": []})
-      if turn:
-        row["seconds"].append(round(answer["seconds"], 4))
-      row.update((k, v) for k, v in answer.items() if k != "seconds")
+      row = rows.setdefault(name, {"seconds": [], "cpu": []})
+      for key, value in answer.items():
+        if key not in ("seconds", "cpu"):
+          row[key] = value
+        elif turn:
+          row[key].append(round(value, 4))
     log(f"{task}: turn {turn} of {turns}")
   for row in rows.values():
     row["median"], row["best"] = statistics.median(row["seconds"]), min(row["seconds"])
+    row["cpu_median"] = statistics.median(row["cpu"])
   return {name: rows[name] for name in contenders}
 
 
 def add_ratios(rows):
-  """Adds to each row of ours how many times as fast as the peer at its fastest it is."""
-  peers = [row for name, row in rows.items() if name.startswith("ssf2020")]
+  """Adds to our rows how many times as fast as the peer at its fastest they are.
+
+  The peer comes in float32, as it is published, with any number of threads, and in
+  bfloat16, which its user can ask of PyTorch. `cpu_median` compares processor time.
+  """
+  theirs = {p: [r for n, r in rows.items() if f"ssf2020 {p}" in n] for p in PEER_TYPES}
   for name, row in rows.items():
-    if not name.startswith("ssf2020"):
-      for figure in ("median", "best"):
-        fastest = min(peer[figure] for peer in peers)
-        row[f"{figure}_ratio"] = round(fastest / row[figure], 2)
+    if "ssf2020" not in name:
+      row["ratios"] = {
+        peer_type: {
+          figure: round(
+            min(other[figure] for other in theirs[peer_type]) / row[figure], 2
+          )
+          for figure in ("median", "best", "cpu_median")
+        }
+        for peer_type in PEER_TYPES
+      }
 
 
 def table(results):
   """Results as a Markdown table."""
-  frames = results["frames"]
   lines = [
-    "| task | codec | median s | best s | per second | bytes | ratio of medians, bests |",
-    "|---|---|---|---|---|---|---|",
+    "| task | codec | median s | best s | CPU s | per second | bytes "
+    "| ratio to float32: median, best, CPU | to bfloat16 |",
+    "|---" * 9 + "|",
   ]
   for task, rows in results["tasks"].items():
+    count, unit = (1, "steps") if task == "train" else (results["frames"], "frames")
     for name, row in rows.items():
-      speed = 1 / row["median"] * (1 if task == "train" else frames)
-      ratio = ""
-      if "median_ratio" in row:
-        ratio = f"**{row['median_ratio']:.2f}**, {row['best_ratio']:.2f}"
+      ratios = [""] * len(PEER_TYPES)
+      if "ratios" in row:
+        ratios = [
+          "**{median:.2f}**, {best:.2f}, {cpu_median:.2f}".format(**row["ratios"][p])
+          for p in PEER_TYPES
+        ]
       lines.append(
-        f"| {task} | {name} | {row['median']:.3f} | {row['best']:.3f} | {speed:.2f} "
-        f"{'steps' if task == 'train' else 'frames'} | {row.get('bytes', '')} | {ratio} |"
+        f"| {task} | {name} | {row['median']:.3f} | {row['best']:.3f} | "
+        f"{row['cpu_median']:.3f} | {count / row['median']:.2f} {unit} | "
+        f"{row.get('bytes', '')} | {' | '.join(ratios)} |"
       )
   return "\n".join(lines)
 
 
 def explain_parameters(parameters):
   """Parameter counts, and why they differ."""
-  peer = parameters["ssf2020"]
+  theirs = parameters["ssf2020"]
   lines = []
   for name, count in parameters.items():
     rest = count["total"] - count["densities"]
     lines.append(
       f"{name}: {count['total']:,} parameters, {count['densities']:,} of them in the "
       f"factorised densities, {rest:,} in convolutions "
-      f"({rest - peer['total'] + peer['densities']:+,})"
+      f"({rest - theirs['total'] + theirs['densities']:+,})"
     )
-  return "\n".join(
-    [
-      *lines,
-      "CompressAI's densities have four hidden layers of 3 and three quantiles for each",
-      "channel, ours two hidden layers and no quantiles, which the tables find without.",
-      "stat_ssf_sp has a gain (3 channels more from its motion decoder) and a structured",
-      "prior: mean and index networks that read both hyper-latents and then the motion",
-      "latent, through two 3x3 layers each.",
-    ]
-  )
-
-
-def profile_table(profiles):
-  """Profiles of one codec at several precisions, as a Markdown table in ms."""
-  columns = [(p, task) for p in profiles for task in TASKS]
-  parts = dict.fromkeys(part for p, t in columns for part in profiles[p][t]["parts"])
-
-  def line(title, value):
-    cells = " | ".join(f"{1e3 * value(profiles[p][t]):.1f}" for p, t in columns)
-    return f"| {title} | {cells} |"
-
-  return "\n".join(
-    [
-      f"| part | {' | '.join(f'{t}, {p}' for p, t in columns)} |",
-      "|---" * (len(columns) + 1) + "|",
-      *(line(part, lambda x, part=part: x["parts"].get(part, 0.0)) for part in parts),
-      line("sum of ops, side by side or not", lambda x: sum(x["parts"].values())),
-      line("wall time under the profiler", lambda x: x["wall"]),
-    ]
-  )
+  return "\n".join([*lines, WHY_PARAMETERS_DIFFER])
 
 
 def describe_machine():
@@ -318,25 +294,22 @@ def describe_machine():
   }
 
 
-def run(quick, threads, python):
+def run(sizes, threads, python):
   """Measures all; returns the figures and our codecs."""
   machine = describe_machine()
-  num_frames, turns = (2, 2) if quick else (6, 7)
-  batch_size, crop_size, steps = (1, 128, 1) if quick else (4, 256, 3)
   with tempfile.TemporaryDirectory() as folder:
-    frames, clips, files = make_input(folder, num_frames, batch_size, crop_size)
-    peer = PeerWorker(python, *files)
+    frames, clips, files = make_input(folder, sizes)
+    worker = peer.Worker(python, *files)
     contenders = {}
     for count, bfloat16 in dict.fromkeys(
       [(threads, False), (1, False), (threads, True)]
     ):
-      label = "bfloat16 autocast" if bfloat16 else "float32"
-      contenders[f"ssf2020 {label}, {count} threads"] = (
-        lambda task, count=count, bfloat16=bfloat16: peer.ask(
+      contenders[f"ssf2020 {PEER_TYPES[bfloat16]}, {count} threads"] = (
+        lambda task, count=count, bfloat16=bfloat16: worker.ask(
           task=task, threads=count, bfloat16=bfloat16
         )
       )
-    parameters, codecs = {"ssf2020": peer.parameters}, {}
+    parameters, codecs = {"ssf2020": worker.parameters}, {}
     for name in MODELS:
       for precision in PRECISIONS:
         log(f"Building and exporting {name}, {precision} ...")
@@ -347,14 +320,16 @@ def run(quick, threads, python):
         )
     tasks = {}
     for task in TASKS:
-      tasks[task] = measure(contenders, task, steps if task == "train" else turns)
+      tasks[task] = measure(
+        contenders, task, sizes.steps if task == "train" else sizes.turns
+      )
       add_ratios(tasks[task])
-    peer.close()
+    worker.close()
   results = {
-    "machine": {**machine, **peer.versions, "load_after": os.getloadavg()[0]},
+    "machine": {**machine, **worker.versions, "load_after": os.getloadavg()[0]},
     "threads": threads,
-    "frames": num_frames,
-    "frame_size": [HEIGHT, WIDTH],
+    "frames": sizes.num_frames,
+    "frame_size": sizes.frame_size,
     "clips": list(clips.shape),
     "parameters": parameters,
     "tasks": tasks,
@@ -381,8 +356,8 @@ def main(_):
   # As training runs are.
   tf.config.experimental.enable_op_determinism()
   tf.keras.utils.set_random_seed(0)
-  python = make_peer_env(Path(_PEER_ENV.value).absolute())
-  results, codecs = run(_QUICK.value, threads, python)
+  python = peer.make_environment(Path(_PEER_ENV.value).absolute())
+  results, codecs = run(SMALL if _QUICK.value else FULL, threads, python)
   size = "{}x{}".format(*results["frame_size"])
   print(json.dumps(results["machine"]))
   print(
@@ -390,14 +365,24 @@ def main(_):
   )
   print(f"{results['clips']}: forward, backward, clipping, Adam.\n")
   print(table(results))
-  print("\nRatio: how many times as fast as ssf2020 in its fastest setting.\n")
+  print(
+    "\nRatio: how many times as fast as the fastest setting of ssf2020 in float32, as"
+  )
+  print(
+    "published, and under PyTorch's bfloat16 autocast. CPU s: time of all threads.\n"
+  )
   print(explain_parameters(results["parameters"]))
   if _PROFILE.value:
     name = MODELS[0]
     profiles = {p: codecs[name, p].profile() for p in PRECISIONS}
     results["profile"] = {name: profiles}
     print(f"\nWhere the time of {name} goes, in ms for a P frame or a train step:\n")
-    print(profile_table(profiles))
+    columns = {
+      f"{task}, {precision}": profile
+      for precision, tasks in profiles.items()
+      for task, profile in tasks.items()
+    }
+    print(op_profile.table(columns))
   if _OUTPUT.value:
     write(_OUTPUT.value, results)
     print(f"\nWritten to {_OUTPUT.value}.")

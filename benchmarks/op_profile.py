@@ -77,3 +77,20 @@ def by_part(times, parts=CODEC_PARTS):
     part = next((p for p, pattern in parts if re.search(pattern, name)), "other")
     sums[part] += seconds
   return dict(sums.most_common())
+
+
+def table(profiles):
+  """Markdown table in milliseconds.
+
+  Args:
+    profiles: Dict from title of a column to {"wall": seconds, "parts": as `by_part`}.
+  """
+  parts = dict.fromkeys(part for p in profiles.values() for part in p["parts"])
+  rows = [(part, lambda p, part=part: p["parts"].get(part, 0.0)) for part in parts]
+  rows.append(("sum of ops, some side by side", lambda p: sum(p["parts"].values())))
+  rows.append(("wall time under the profiler", lambda p: p["wall"]))
+  lines = [f"| part | {' | '.join(profiles)} |", "|---" * (len(profiles) + 1) + "|"]
+  for title, value in rows:
+    cells = " | ".join(f"{1e3 * value(p):.1f}" for p in profiles.values())
+    lines.append(f"| {title} | {cells} |")
+  return "\n".join(lines)

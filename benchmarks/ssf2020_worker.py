@@ -3,7 +3,7 @@
 Reads one JSON object per line from stdin and answers each with one on stdout:
 
     {"task": "load", "frames": FILE.npy, "clips": FILE.npy}  -> parameters, versions
-    {"task": "encode" | "decode" | "train", "threads": n, "bfloat16": bool} -> seconds
+    {"task": "encode" | "decode" | "train", "threads": n, "bfloat16": bool} -> seconds, cpu
 
 Frames are uint8 [time, height, width, 3], clips (batches to train on) float32 [batch,
 time, height, width, 3]. Between commands it waits without using the processor.
@@ -70,28 +70,28 @@ class Peer:
 
   def encode(self, bfloat16):
     """Times coding a group of pictures."""
-    start = time.perf_counter()
+    start = _clock()
     with torch.no_grad(), _autocast(bfloat16):
       strings, shapes = self._net.eval().compress(self._frames)
-    seconds = time.perf_counter() - start
+    times = _since(start)
     self._coded[bfloat16] = strings, shapes
-    return {"seconds": seconds, "bytes": _count(strings)}
+    return {**times, "bytes": _count(strings)}
 
   def decode(self, bfloat16):
     """Times decoding the group of pictures that was coded last."""
-    start = time.perf_counter()
+    start = _clock()
     with torch.no_grad(), _autocast(bfloat16):
       frames = self._net.eval().decompress(*self._coded[bfloat16])
-    seconds = time.perf_counter() - start
+    times = _since(start)
     assert len(frames) == len(self._frames)
-    return {"seconds": seconds}
+    return times
 
   def train(self, bfloat16):
     """Times a step as in CompressAI's examples/train_video.py.
 
     Its second optimizer, for the quantiles of the factorised densities, is left out.
     """
-    start = time.perf_counter()
+    start = _clock()
     self._optimizer.zero_grad()
     with _autocast(bfloat16):
       out = self._trained(self._clips)
@@ -113,7 +113,18 @@ class Peer:
     torch.nn.utils.clip_grad_norm_(self._main, 1.0)
     self._optimizer.step()
     loss = loss.item()
-    return {"seconds": time.perf_counter() - start, "loss": loss}
+    return {**_since(start), "loss": loss}
+
+
+def _clock():
+  return time.perf_counter(), time.process_time()
+
+
+def _since(start):
+  return {
+    "seconds": time.perf_counter() - start[0],
+    "cpu": time.process_time() - start[1],
+  }
 
 
 def _autocast(bfloat16):

@@ -25,11 +25,13 @@ class Runner:
     self._scratch = scratch
     self._count = 0
 
-  def start(self, model_dir, **options):
+  def start(self, model_dir, job=None, **options):
     """Starts a run and returns its process, without waiting."""
     self._count += 1
     report = self._scratch / f"report{self._count}"
-    process = FORK.Process(target=toy.child, args=(str(model_dir), report, options))
+    process = FORK.Process(
+      target=toy.child, args=(str(model_dir), report, options, job)
+    )
     process.report = report
     process.start()
     return process
@@ -40,7 +42,7 @@ class Runner:
     assert process.exitcode is not None, "the run hangs"
     if process.report.exists():
       return pickle.loads(process.report.read_bytes())
-    return toy.Outcome(process.exitcode, None, None, {}, "")
+    return toy.Outcome(process.exitcode)
 
   def __call__(self, model_dir, **options):
     """Runs the toy to its end."""

@@ -102,14 +102,15 @@ def test_no_checkpoint_of_weights_that_are_not_finite(run_toy, tmp_path):
 
 def test_xla_trains_alike_and_resumes_exactly(run_toy, uninterrupted, tmp_path):
   _, reference = uninterrupted
-  whole = run_toy(tmp_path / "whole", jit_compile=True)
-  assert whole.figures["logs"]["loss"] == pytest.approx(
-    reference.figures["logs"]["loss"], rel=0.05
-  )
+  process = run_toy.start(tmp_path / "whole", jit_compile=True)
   killed = run_toy(tmp_path / "killed", jit_compile=True, at=(7, "kill"))
   assert killed.exit_code == -signal.SIGKILL
   resumed = run_toy(tmp_path / "killed", jit_compile=True)
   assert resumed.figures["steps_done"] == 6
+  whole = run_toy.finish(process)
+  assert whole.figures["logs"]["loss"] == pytest.approx(
+    reference.figures["logs"]["loss"], rel=0.05
+  )
   for ours, theirs in zip(resumed.weights, whole.weights):
     np.testing.assert_array_equal(ours, theirs)
 
@@ -125,15 +126,16 @@ def test_mirrored_strategy(run_toy, uninterrupted, tmp_path):
 def test_two_replicas_share_the_batch(run_toy, uninterrupted, tmp_path):
   """Half the batch each; killed and resumed like any other."""
   _, reference = uninterrupted
-  whole = run_toy(tmp_path / "whole", strategy="two replicas")
+  process = run_toy.start(tmp_path / "whole", strategy="two replicas")
+  run_toy(tmp_path / "killed", strategy="two replicas", at=(7, "kill"))
+  resumed = run_toy(tmp_path / "killed", strategy="two replicas")
+  assert resumed.figures["steps_done"] == 6
+  whole = run_toy.finish(process)
   logs = whole.figures["logs"]
   # Logs are those of the first replica; the norm, of half the loss, is the mean's.
   assert logs["loss"] == pytest.approx(reference.figures["logs"]["loss"], rel=0.1)
   norm = reference.figures["logs"]["gradient_norm"]
   assert logs["gradient_norm"] == pytest.approx(norm / 2, rel=0.2)
-  run_toy(tmp_path / "killed", strategy="two replicas", at=(7, "kill"))
-  resumed = run_toy(tmp_path / "killed", strategy="two replicas")
-  assert resumed.figures["steps_done"] == 6
   for ours, theirs in zip(resumed.weights, whole.weights):
     np.testing.assert_array_equal(ours, theirs)
 

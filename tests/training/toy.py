@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import signal
+import sys
 from typing import NamedTuple, Optional
 
 import ml_collections
@@ -99,13 +100,14 @@ class Toy(tf.keras.Model):
 
 
 class Outcome(NamedTuple):
-  """How a run in a process ended; `exit_code` only where it reported nothing."""
+  """How a run in a process ended, and what it printed on stdout and stderr."""
 
-  exit_code: Optional[int]
-  error: Optional[Exception]
-  weights: Optional[list]
-  figures: dict
-  output: str
+  exit_code: Optional[int] = None
+  error: Optional[Exception] = None
+  weights: Optional[list] = None
+  figures: Optional[dict] = None
+  output: str = ""
+  messages: str = ""
 
 
 class At(tf.keras.callbacks.Callback):
@@ -139,15 +141,8 @@ ACTIONS = {
 }
 
 
-def train(model_dir, at=None, strategy="default", data=None, **training):
-  """Trains a toy; `at` is (step, name of an action)."""
-  config = get_config(**training)
-  config.data.update(data or {})
-  if strategy == "two replicas":
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    halves = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(cpu, halves)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def maker(at):
+  """Function that builds a toy; `at` is (step, name of an action) or None."""
 
   def make_model(config):
     model = Toy(config)
@@ -157,24 +152,60 @@ def train(model_dir, at=None, strategy="default", data=None, **training):
       model.fit = lambda *a, callbacks, **k: fit(*a, callbacks=[extra, *callbacks], **k)
     return model
 
+  return make_model
+
+
+def two_replicas():
+  """A strategy with two replicas on the one CPU."""
+  (cpu,) = tf.config.list_physical_devices("CPU")
+  halves = [tf.config.LogicalDeviceConfiguration()] * 2
+  tf.config.set_logical_device_configuration(cpu, halves)
+  return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def train(model_dir, at=None, strategy="default", data=None, **training):
+  """Trains a toy."""
+  config = get_config(**training)
+  config.data.update(data or {})
+  if strategy == "two replicas":
+    strategy = two_replicas()
   return tfafs_training.train(
-    config, model_dir, strategy, make_model=make_model, make_dataset=make_dataset
+    config, model_dir, strategy, make_model=maker(at), make_dataset=make_dataset
   )
 
 
-def child(model_dir, report, options):
-  """Trains in this process and leaves an `Outcome` in a file."""
-  output = io.StringIO()
-  error, weights, figures = None, None, {}
-  with contextlib.redirect_stdout(output):
+def main(model_dir, at=None, **training):
+  """Does the main job with a toy that the registry knows; returns the exit code."""
+  from tfafs.models import registry
+  from tfafs.training import flags, main_job
+
+  registry.MODELS["toy"] = registry.ModelSpec("toys", "A toy.", maker(at))
+  config = get_config(**training)
+  config.data.dataset = "synthetic"
+  sys.argv = ["bin/train"]
+  return main_job.main(flags.Command(config, model_dir, "default"))
+
+
+def child(model_dir, report, options, job):
+  """Trains, or does the job "main", in this process; leaves an `Outcome` in a file."""
+  outcome = Outcome()
+  output, messages = io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(output), contextlib.redirect_stderr(messages):
     try:
-      result = train(model_dir, **options)
-      model = result.model
-      weights = [v.numpy() for v in (*model.variables, *model.optimizer.variables)]
-      figures = result._replace(model=None)._asdict()
-    except Exception as exception:
-      error = exception
-  outcome = Outcome(None, error, weights, figures, output.getvalue())
+      if job == "main":
+        outcome = outcome._replace(exit_code=main(model_dir, **options))
+      else:
+        result = train(model_dir, **options)
+        variables = *result.model.variables, *result.model.optimizer.variables
+        outcome = outcome._replace(
+          weights=[variable.numpy() for variable in variables],
+          figures=result._replace(model=None)._asdict(),
+        )
+    except Exception as error:
+      outcome = outcome._replace(error=error)
+    except SystemExit as end:
+      outcome = outcome._replace(exit_code=end.code)
+  outcome = outcome._replace(output=output.getvalue(), messages=messages.getvalue())
   beside = report.with_suffix(".part")
   beside.write_bytes(pickle.dumps(outcome))
   beside.rename(report)

@@ -1,6 +1,7 @@
 """Keras callbacks of the run loop that write files and heed signals."""
 
 import signal
+import sys
 import threading
 
 import tensorflow as tf
@@ -100,6 +101,7 @@ class StopOnSignal(tf.keras.callbacks.Callback):
   def _note(self, number, frame):
     self.signal_number = number
     self._restore()
+    print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
 
   def _restore(self):
     while self._previous:

@@ -235,8 +235,9 @@ def directions(paths) -> str:
   """Where everything lies and what to type next."""
   rows = [
     ("codec (TensorFlow SavedModel)", paths.saved_model),
-    ("clip, as compressed stream", paths.demo / "clip.tfafs"),
-    ("clip, before and after", f"{paths.demo}/original.mkv, decoded.mkv"),
+    ("clip that it coded", paths.demo / "original.mkv"),
+    ("compressed", paths.demo / "clip.tfafs"),
+    ("decoded from that", paths.demo / "decoded.mkv"),
     ("checkpoints", paths.checkpoints),
     ("curves and pictures", paths.tensorboard),
     ("the figures above", paths.summary),
@@ -248,7 +249,7 @@ def directions(paths) -> str:
     "Next:",
     f"  bin/compress YOUR_VIDEO.mp4 clip.tfafs {model}",
     f"  bin/decompress clip.tfafs clip.mkv {model}",
-    f"  bin/evaluate YOUR_VIDEO.mp4 {model}",
+    f"  bin/evaluate YOUR_VIDEO.mp4 --output_dir=report {model}",
     f"  tensorboard --logdir={paths.tensorboard}",
   ]
   return "\n".join(["", "Where everything lies:", *lines])
