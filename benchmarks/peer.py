@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def make_environment(folder: Path):
@@ -20,15 +19,10 @@ def make_environment(folder: Path):
   )
   subprocess.run([sys.executable, "-m", "venv", folder], check=True)
   install = [python, "-m", "pip", "install", "-q", "--no-deps", "-r", requirements]
-  cpu_build = "import torch; assert torch.version.cuda is None"
-  # A CPU build where pip is told of one; else from where PyTorch keeps them.
-  for more in ([], ["--extra-index-url", TORCH_INDEX, "--force-reinstall"]):
-    if subprocess.run([*install, *more]).returncode == 0 and (
-      subprocess.run([python, "-c", cpu_build]).returncode == 0
-    ):
-      done.write_text(requirements.read_text())
-      return python
-  sys.exit(f"Cannot install {requirements}: see pip's messages above.")
+  if subprocess.run(install).returncode:
+    sys.exit(f"Cannot install {requirements}: see pip's messages above.")
+  done.write_text(requirements.read_text())
+  return python
 
 
 class Worker:
