@@ -30,7 +30,7 @@ setuptools.setup(
   package_data={"tfafs": ["**/*.html"]},
   install_requires=[
     "absl-py>=1.4",
-    "av>=12",
+    "av>=14",
     "bjontegaard>=1.3",
     "google-crc32c>=1.5",
     "jinja2>=3.1",
