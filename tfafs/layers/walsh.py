@@ -91,15 +91,8 @@ def synthesis_kernels(filters: Sequence[int], kernels: Sequence[int]) -> list:
     List of float32 [kernel, kernel, channels out, channels in], first layer first, as
     `Conv2DTranspose` stores them.
   """
-  result = []
-  for i, kernel in enumerate(reversed(analysis_kernels(filters, kernels))):
-    kernel = kernel.copy()
-    if i:
-      # The input arrives as pairs, of which the kernel reads the difference; the
-      # analysis wrote each pair twice, so that nothing is counted double.
-      kernel[..., 0::2], kernel[..., 1::2] = kernel[..., 0::2], -kernel[..., 0::2]
-    result.append(kernel)
-  return result
+  # Of each pair the analysis writes x and -x, which is how the synthesis has to read it.
+  return analysis_kernels(filters, kernels)[::-1]
 
 
 @tf.keras.utils.register_keras_serializable("tfafs")

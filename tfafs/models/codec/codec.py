@@ -5,8 +5,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfafs.layers import quantization
+from tfafs.models.codec import export, variants
 from tfafs.models.codec import frames as frame_codecs
-from tfafs.models.codec import variants
 
 
 class CodedClip(NamedTuple):
@@ -126,7 +126,6 @@ class VideoCodec(tf.keras.Model):
       # Keras sums gradients over replicas, each of which takes the mean over its share.
       loss = terms["loss"] / context.num_replicas_in_sync
     gradients = tape.gradient(loss, self.trainable_variables)
-    terms["gradient_norm"] = tf.linalg.global_norm(gradients)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
 
@@ -180,6 +179,4 @@ class VideoCodec(tf.keras.Model):
 
   def export_codec(self, path, steps=None):
     """Writes a SavedModel that codes video without this library; see `export`."""
-    from tfafs.models.codec import export  # The exporter imports no model; see there.
-
     export.export_codec(self, path, steps)
