@@ -105,15 +105,17 @@ def test_planar_yuv(random, name, down, across, bits):
     )
 
 
-@pytest.mark.parametrize("name", ["nv12", "nv21", "p010le", "yuyv422", "uyvy422"])
+@pytest.mark.parametrize(
+  "name", ["nv12", "nv21", "p010le", "p016le", "yuyv422", "uyvy422"]
+)
 def test_interleaved_yuv_is_unpacked(random, name):
-  bits = 10 if name == "p010le" else 8
-  down = 2 if name in ("nv12", "nv21", "p010le") else 1
+  bits = {"p010le": 10, "p016le": 16}.get(name, 8)
+  down = 2 if name.startswith(("nv", "p0")) else 1
   luma = samples(random, HEIGHT, WIDTH, bits)
   u, v = (samples(random, HEIGHT // down, WIDTH // 2, bits) for _ in range(2))
   if down == 2:
     pair = (v, u) if name == "nv21" else (u, v)
-    shift = 6 if bits == 10 else 0  # P010 keeps its bits at the top.
+    shift = 16 - bits if bits > 8 else 0  # P010 keeps its bits at the top.
     frame = make_frame(name, luma << shift, np.stack(pair, -1) << shift)
   else:
     columns = [luma[:, ::2], u, luma[:, 1::2], v]

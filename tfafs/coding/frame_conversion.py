@@ -67,11 +67,28 @@ def _yuv_planes(frame, depth, is_gray):
   planar = [c.plane for c in components[:count]] == [0, 1, 2][:count]
   if len(components) == 2 or components[0].bits < 8 or frame.format.is_big_endian:
     planar = False  # Gray with alpha, bitmaps, swapped bytes.
+  semiplanar = [c.plane for c in components] == [0, 1, 1]
+  if semiplanar and not frame.format.is_big_endian:
+    return _semiplanar_planes(frame, depth)
   if not planar:
     # libswscale only unpacks here: same bits, same subsampling, no colour conversion.
     layout = "gray" if is_gray else _planar_layout(frame.format)
     frame = frame.reformat(format=layout + (f"{depth}le" if depth > 8 else ""))
   return [_plane(plane, depth) for plane in frame.planes[:count]]
+
+
+def _semiplanar_planes(frame, depth):
+  """Planes (y, u, v) of a frame that keeps u and v side by side (NV12, P010).
+
+  Not left to libswscale, which gives P010 of odd chroma width wrong last samples.
+  """
+  luma, chroma = (_plane(plane, depth, padded=True) for plane in frame.planes)
+  width, height = frame.format.components[1].width, frame.format.components[1].height
+  shift = 16 - depth if frame.format.name.startswith("p") else 0  # P010 fills the top.
+  pair = [chroma[:height, i : 2 * width : 2] >> shift for i in range(2)]
+  if frame.format.name in ("nv21", "nv42"):
+    pair.reverse()
+  return [luma[: frame.height, : frame.width] >> shift, *pair]
 
 
 def _planar_layout(video_format):
@@ -86,11 +103,11 @@ def _planar_layout(video_format):
   return next(name for name in layouts if chroma_size(name) == wanted)
 
 
-def _plane(plane, depth):
-  """One plane as an array that shares the frame's memory."""
+def _plane(plane, depth, padded=False):
+  """One plane as an array that shares the frame's memory; rows with their padding."""
   dtype = np.dtype("<u2" if depth > 8 else "u1")
   rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-  return rows[: plane.height, : plane.width]
+  return rows if padded else rows[: plane.height, : plane.width]
 
 
 def _matrix_of(frame):
