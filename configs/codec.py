@@ -26,6 +26,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   model.scale_space = ml_collections.ConfigDict()
   model.scale_space.num_levels = 5
   model.scale_space.base_scale = 1.0
+  # Whether the encoder measures optical flow and hands it to the motion analysis.
+  model.motion_search = True
   # Weight of bits per pixel against mean squared error on [0, 1].
   model.beta = 1.25e-3
   model.precision = "float32"  # or "mixed_bfloat16"
@@ -37,6 +39,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   data.frame_interval = 1
   data.temporal_reversal = True
   data.downscale = 1
+  data.pan = 0
   data.cache_dir = ""
   data.color_matrix = ""
   data.num_frames = 3
@@ -46,11 +49,15 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
 
   training = config.training = ml_collections.ConfigDict()
   training.steps = 1000
-  training.learning_rate = 1e-3
+  training.learning_rate = 3e-4
   training.decay_at = 0.75
   training.decay_factor = 0.1
   training.large_crop_size = 128
   training.large_crop_from = 0.952
+  # Weight of the squared error of the shift alone, at the start, and the part of all
+  # steps over which it fades to 0.
+  training.shift_weight = 1.0
+  training.shift_until = 0.6
   training.clip_norm = 1.0
   training.seed = 0
   training.log_every = 50
@@ -61,6 +68,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   if size == "paper":
     model.filters = (128, 128, 128, 192)
     model.hyper.channels = 192
+    model.motion_search, training.shift_weight = False, 0.0
     data.batch_size, data.crop_size, data.frame_interval = 8, 256, 3
     training.steps, training.learning_rate = 1_050_000, 1e-4
     training.decay_at = 0.857

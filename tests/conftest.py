@@ -10,9 +10,11 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_codec():
   """An untrained stat_ssf_sp of size tiny whose latents and motion are not zero."""
+  import numpy as np
   import tensorflow as tf
 
   from tfafs.models import registry
+  from tfafs.models.codec import transforms
 
   tf.keras.utils.set_random_seed(1)
   model = registry.build(registry.load_config("stat_ssf_sp", "tiny"))
@@ -21,7 +23,9 @@ def tiny_codec():
       seed = [len(variable.shape), int(tf.size(variable))]
       variable.assign(0.08 * tf.random.stateless_normal(variable.shape, seed))
   head = model.inter.transform.trainable_variables[-2]
-  head.assign(20.0 * head)  # flows of pixels, gains that differ
+  # Flows of pixels, gains that differ.
+  unit = transforms.FLOW_UNIT
+  head.assign(20.0 * head / np.reshape([unit, unit, 1, 1, 1, 1], [6, 1]))
   return model
 
 

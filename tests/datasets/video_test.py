@@ -35,7 +35,7 @@ def test_examples_are_cut_out_of_one_video(
   videos = [numbered_video(n, *size, first) for n, first in zip(lengths, starts)]
   names = [str(i) for i in range(len(videos))]
   examples = video.VideoExamples(
-    videos, names, num_frames, crop_size, frame_interval, reversal, seed
+    videos, names, num_frames, crop_size, frame_interval, reversal, seed=seed
   )
   example = examples(index)
   np.testing.assert_array_equal(example, examples(index))
@@ -66,10 +66,29 @@ def test_choices_are_spread():
   for interval in (1, 2, 3):
     assert abs(np.mean(np.equal(intervals, interval)) - 1 / 3) < 0.03
   assert abs(np.mean([c.frames.step < 0 for c in choices]) - 0.5) < 0.03
-  assert {c.top for c in choices} == set(range(3))
-  assert {c.left for c in choices} == set(range(5))
+  assert {c.corners[0][0] for c in choices} == set(range(3))
+  assert {c.corners[0][1] for c in choices} == set(range(5))
   first = {c.frames[0] for c in choices if c.video == 1}
   assert first == set(range(10))
+
+
+def test_the_crop_pans_at_a_steady_speed_as_far_as_there_is_room():
+  videos = [numbered_video(5, 60, 60), numbered_video(5, 12, 12)]
+  examples = video.VideoExamples(videos, "ab", 5, 10, pan=6)
+  fastest = [0.0, 0.0]
+  for i in range(400):
+    choice = examples.choose(i)
+    path = np.array(choice.corners)
+    size = len(videos[choice.video][0])
+    assert path.min() >= 0 and path.max() <= size - 10
+    speed = (path[-1] - path[0]) / 4
+    line = path[0] + np.arange(5)[:, None] * speed
+    assert np.abs(path - line).max() <= 1
+    fastest[choice.video] = max(fastest[choice.video], np.abs(speed).max())
+    for frame, (top, left), cut in zip(choice.frames, path, examples(i)):
+      expected = videos[choice.video][frame, top : top + 10, left : left + 10]
+      np.testing.assert_array_equal(cut, expected)
+  np.testing.assert_allclose(fastest, [6, 0.5], atol=0.3)
 
 
 def test_videos_of_one_frame_are_chosen_alike():
@@ -79,14 +98,16 @@ def test_videos_of_one_frame_are_chosen_alike():
 
 
 def test_short_videos_take_the_intervals_they_have_room_for():
-  examples = video.VideoExamples([numbered_video(6, 4, 4)], ["a"], 3, 4, 9, False, 0)
+  examples = video.VideoExamples([numbered_video(6, 4, 4)], ["a"], 3, 4, 9, False)
   intervals = {examples.choose(i).frames.step for i in range(200)}
   assert intervals == {1, 2}
 
 
 def test_seeds_give_other_examples():
   videos = [numbered_video(50, 40, 40)]
-  one, two = (video.VideoExamples(videos, ["a"], 2, 8, 1, False, s) for s in (0, 1))
+  one, two = (
+    video.VideoExamples(videos, ["a"], 2, 8, 1, False, seed=s) for s in (0, 1)
+  )
   assert sum(one.choose(i) == two.choose(i) for i in range(50)) < 3
 
 

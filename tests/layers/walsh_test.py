@@ -87,3 +87,26 @@ def test_any_odd_kernel_keeps_the_grid(side):
   image = np.random.default_rng(0).normal(size=[1, 8, 8, 3]).astype(np.float32)
   # All 12 coefficients of 2x2 blocks: nothing is lost.
   assert np.isclose((net(image).numpy() ** 2).sum(), (image**2).sum(), rtol=1e-4)
+
+
+def test_flows_are_smooth_signals_in_the_first_channels():
+  kernels = walsh.analysis_kernels(FILTERS, KERNELS, walsh.FLOW)
+  assert kernels[0].shape[2] == 2
+  net = convolutional.analysis_network(
+    FILTERS, KERNELS, STRIDES, "float32", "net", map_given(kernels)
+  )
+  flow = np.zeros([1, 32, 32, 8], np.float32)
+  flow[..., :2] = [1, -2]  # Channels behind the flow are not looked at.
+  flow[..., 2:] = np.random.default_rng(0).normal(size=[1, 32, 32, 6])
+  latent = net(flow).numpy()
+  assert np.abs(latent[..., 0] - 16).max() < 1
+  assert np.abs(latent[..., 1] + 32).max() < 1
+  assert np.abs(latent[..., 2:]).max() < 1
+
+
+@pytest.mark.parametrize("basis", [walsh.COLORS, walsh.FLOW])
+def test_scales_halve_with_detail(basis):
+  scales = walsh.latent_scales(FILTERS, basis, 8.0)
+  assert scales.shape == (FILTERS[-1],)
+  assert scales[0] == 8 and np.all(np.diff(scales) <= 0)
+  assert set(scales[scales > 0]) <= {8.0 * 0.5**k for k in range(12)}

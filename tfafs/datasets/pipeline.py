@@ -24,7 +24,8 @@ def make_dataset(
 
   Args:
     config: `config.data`: dataset ("synthetic" or "video"); for "video" also path,
-      raw_size, frame_interval, temporal_reversal, downscale, cache_dir, color_matrix.
+      raw_size, frame_interval, temporal_reversal, pan, downscale, cache_dir,
+      color_matrix.
     batch_size: Examples of a batch.
     num_frames: Frames of an example.
     crop_size: Rows and columns of an example.

@@ -18,21 +18,20 @@ class Choice(NamedTuple):
   Attributes:
     video: Which file, by its number.
     frames: The frames, in the order of the example.
-    top: First row of the crop.
-    left: First column of the crop.
+    corners: First row and column of each frame's crop.
   """
 
   video: int
   frames: range
-  top: int
-  left: int
+  corners: tuple
 
 
 class VideoExamples:
   """Examples as a pure function of their number.
 
   A file is chosen with a chance that is its share of all frames; then an interval
-  between frames, a start, whether time runs backwards, and a place, each uniformly.
+  between frames, a start, whether time runs backwards, a velocity at which the crop pans,
+  and a place, each uniformly.
   """
 
   def __init__(
@@ -43,6 +42,7 @@ class VideoExamples:
     crop_size: int,
     frame_interval: int = 1,
     temporal_reversal: bool = False,
+    pan: int = 0,
     seed: int = 0,
   ):
     """Checks that every video can give an example.
@@ -55,18 +55,22 @@ class VideoExamples:
       frame_interval: Greatest distance between its frames; each from 1 is as likely. A
         short video takes only those that it has room for.
       temporal_reversal: Whether every other example, by chance, runs backwards.
+      pan: Greatest speed of the crop along each axis, in pixels from frame to frame, as
+        far as the video has room for it. Footage of still cameras alone teaches a codec
+        little about motion.
       seed: Which sequence of examples.
 
     Raises:
       ValueError: a video is too short or too small. The message names it.
     """
-    for key, value in (
-      ("num_frames", num_frames),
-      ("crop_size", crop_size),
-      ("frame_interval", frame_interval),
+    for key, value, least in (
+      ("num_frames", num_frames, 1),
+      ("crop_size", crop_size, 1),
+      ("frame_interval", frame_interval, 1),
+      ("pan", pan, 0),
     ):
-      if value < 1:
-        raise ValueError(f"{key} must be at least 1, not {value}")
+      if value < least:
+        raise ValueError(f"{key} must be at least {least}, not {value}")
     for video, name in zip(videos, names):
       length, height, width = video.shape[:3]
       if length < num_frames:
@@ -83,7 +87,7 @@ class VideoExamples:
     self._videos = videos
     self._num_frames, self._crop_size = num_frames, crop_size
     self._frame_interval, self._temporal_reversal = frame_interval, temporal_reversal
-    self._seed = seed
+    self._pan, self._seed = pan, seed
     self._ends = np.cumsum([len(video) for video in videos])
 
   def choose(self, index: int) -> Choice:
@@ -100,17 +104,24 @@ class VideoExamples:
     frames = range(start, start + steps * interval + 1, interval)
     if self._temporal_reversal and random.integers(2):
       frames = frames[::-1]
-    top = int(random.integers(height - self._crop_size + 1))
-    left = int(random.integers(width - self._crop_size + 1))
-    return Choice(video, frames, top, left)
+    room = np.array([height, width]) - self._crop_size
+    speed = np.minimum(self._pan, room / max(steps, 1))
+    velocity = random.uniform(-speed, speed)
+    path = np.rint(np.arange(self._num_frames)[:, None] * velocity).astype(int)
+    path -= path.min(0)
+    path += random.integers(room - path.max(0) + 1)
+    return Choice(video, frames, tuple(map(tuple, path.tolist())))
 
   def __call__(self, index: int) -> np.ndarray:
     """Returns example `index`, uint8 [num_frames, crop_size, crop_size, 3]."""
-    choice = self.choose(int(index))
-    rows = slice(choice.top, choice.top + self._crop_size)
-    columns = slice(choice.left, choice.left + self._crop_size)
+    choice, size = self.choose(int(index)), self._crop_size
     video = self._videos[choice.video]
-    return np.stack([video[frame, rows, columns] for frame in choice.frames])
+    return np.stack(
+      [
+        video[frame, top : top + size, left : left + size]
+        for frame, (top, left) in zip(choice.frames, choice.corners)
+      ]
+    )
 
 
 def find_videos(path: str, raw_size=None) -> list:
@@ -200,5 +211,6 @@ def open_examples(config, num_frames: int, crop_size: int, seed: int) -> VideoEx
     crop_size,
     config.frame_interval,
     config.temporal_reversal,
+    config.pan,
     seed,
   )

@@ -1,8 +1,6 @@
-"""Scale-space volume and warp: the shift of scale-space flow (paper 001, eq. 13).
+"""Scale-space volume: a reference frame with ever more blurred copies of itself.
 
-A scale-space volume stacks a reference frame with ever more blurred copies of itself. A
-warp reads each output pixel from the volume at `(y + flow_y, x + flow_x, depth)`: the
-flow moves, the depth blurs where motion cannot be predicted.
+`warping.scale_space_warp` reads from it (paper 001, section 2.7).
 """
 
 import math
@@ -77,47 +75,3 @@ def gaussian_pyramid(image, num_levels: int = 5, base_scale: float = 1.0):
   shape = tf.shape(volume)
   channels = image.shape[-1]
   return tf.reshape(volume, [shape[0], shape[1], shape[2], num_levels + 1, channels])
-
-
-def scale_space_warp(volume, flow, depth):
-  """Reads a scale-space volume at displaced positions (trilinear, borders replicated).
-
-  Args:
-    volume: float32 [batch, height, width, planes, channels], every size at least 2.
-    flow: float32 [batch, height, width, 2], displacement (x, y) in pixels.
-    depth: float32 [batch, height, width], plane to read, in [0, planes - 1]; values
-      outside are clipped.
-
-  Returns:
-    float32 [batch, height, width, channels].
-  """
-  shape = tf.shape(volume)
-  batch, height, width = shape[0], shape[1], shape[2]
-  planes, channels = volume.shape[3], volume.shape[4]
-  column = tf.range(width)
-  row = tf.range(height)[:, None]
-  x0, weights_x = _neighbours(tf.cast(column, tf.float32) + flow[..., 0], width)
-  y0, weights_y = _neighbours(tf.cast(row, tf.float32) + flow[..., 1], height)
-  d0, weights_d = _neighbours(depth, planes)
-
-  voxels = tf.reshape(volume, [batch * height * width * planes, channels])
-  frame = (tf.range(batch) * height)[:, None, None]
-  first = ((frame + y0) * width + x0) * planes + d0
-  corners = []
-  for dy, weight_y in enumerate(weights_y):
-    for dx, weight_x in enumerate(weights_x):
-      for dd, weight_d in enumerate(weights_d):
-        weight = (weight_y * weight_x * weight_d)[..., None]
-        corners.append(
-          weight * tf.gather(voxels, first + (dy * width + dx) * planes + dd)
-        )
-  return tf.add_n(corners)
-
-
-def _neighbours(position, size):
-  """Lower of the two samples around `position` on an axis of `size`, and their weights."""
-  limit = tf.cast(size, tf.float32) - 1.0
-  position = tf.clip_by_value(position, 0.0, limit)
-  lower = tf.minimum(tf.floor(position), limit - 1.0)
-  fraction = position - lower
-  return tf.cast(lower, tf.int32), (1.0 - fraction, fraction)

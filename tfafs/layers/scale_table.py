@@ -7,6 +7,7 @@ and the decoder needs to agree on small integers only.
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfafs.layers import quantization
@@ -21,6 +22,11 @@ _STEP = (math.log(MAX_SCALE) - math.log(MIN_SCALE)) / (NUM_SCALES - 1)
 def scale_of_index(index):
   """Standard deviation of table entry `index` (any float shape, values in [0, 63])."""
   return tf.exp(math.log(MIN_SCALE) + _STEP * index)
+
+
+def index_of_scale(scale):
+  """Inverse of `scale_of_index`, not rounded, for scales of at least 0 (NumPy)."""
+  return (np.log(np.maximum(scale, MIN_SCALE)) - math.log(MIN_SCALE)) / _STEP
 
 
 def round_index(raw):

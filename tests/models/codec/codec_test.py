@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfafs.layers import scale_space
 from tfafs.models import registry
 from tfafs.models.codec import variants
 
@@ -56,12 +57,35 @@ def test_reconstruction_is_shift_plus_scale_times_noise(tiny_codec):
   )
 
 
-def test_an_untrained_transform_nearly_repeats_its_reference():
-  model = registry.build(registry.load_config("stat_ssf_sp", "tiny"))
+def test_without_motion_search_an_untrained_transform_nearly_repeats_its_reference():
+  config = registry.load_config("stat_ssf_sp", "tiny")
+  config.model.motion_search = False
+  model = registry.build(config)
   x = clips(batch=1, time=1)[:, 0]
   shift, scale = model.inter.transform(x, tf.random.normal([1, 2, 2, 12]))
   np.testing.assert_array_equal(scale, np.ones_like(scale))
   assert np.abs(shift - x).mean() < 0.02
+
+
+def test_with_motion_search_an_untrained_codec_follows_motion():
+  model = registry.build(registry.load_config("stat_ssf_sp", "tiny"))
+  noise = tf.random.stateless_uniform([1, 104, 104, 3], [0, 0])
+  picture = 4 * scale_space.gaussian_blur(noise - 0.5, 2.0) + 0.5
+  reference, frame = picture[:, 4:-4, 4:-4], picture[:, 2:-6, 7:-1]
+  shift = model.inter(frame, reference).transform.shift
+
+  def error(image):  # Away from what comes in at the borders.
+    return np.mean((image - frame)[:, 16:-16, 16:-16] ** 2)
+
+  assert error(shift) < 0.5 * error(reference)
+
+
+def test_the_shifts_own_error_fades_from_the_loss():
+  config = registry.load_config("ssf", "tiny")
+  config.training.update(steps=100, shift_weight=2.0, shift_until=0.5)
+  model = registry.build(config)
+  weights = [float(model._shift_weight(step)) for step in (0, 25, 50, 99)]
+  assert weights == [2.0, 1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (31, 47)])

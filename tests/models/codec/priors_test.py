@@ -15,10 +15,19 @@ def hyper():
   return registry.load_config("stat_ssf_sp", "tiny").model.hyper
 
 
+def stir(prior):
+  """Gives weight to all kernels; before training the last ones are zero."""
+  for i, variable in enumerate(prior.trainable_variables):
+    if "kernel" in variable.name:
+      noise = tf.random.stateless_normal(variable.shape, [i, 0])
+      variable.assign_add(0.03 * noise)
+
+
 @pytest.fixture(scope="module")
 def plain(hyper):
   prior = priors.Hyperprior(6, hyper, False, "float32", "plain")
   prior(tf.zeros([1, 4, 4, 6]))
+  stir(prior)
   return prior
 
 
@@ -26,6 +35,7 @@ def plain(hyper):
 def structured(hyper, plain):
   prior = priors.Hyperprior(6, hyper, True, "float32", "structured")
   prior(tf.zeros([1, 4, 4, 6]), plain(tf.zeros([1, 4, 4, 6])))
+  stir(prior)
   return prior
 
 
@@ -41,6 +51,14 @@ def test_rate_is_the_probability_of_a_unit_bin_of_a_normal(plain):
   mass = stats.norm.cdf(upper / scale) - stats.norm.cdf(lower / scale)
   expected = -np.log2(mass).sum((1, 2, 3))
   np.testing.assert_allclose(coded.bits, expected, rtol=1e-4)
+
+
+def test_an_untrained_prior_has_the_scales_it_is_given(hyper):
+  scales = np.array([0.0, 0.5, 1.0, 3.0, 40.0, 1e4])
+  prior = priors.Hyperprior(6, hyper, False, "float32", "given", scales)
+  got = scale_table.scale_of_index(prior(latents(1, 4, 4, 6)).index)
+  expected = np.clip(scales, priors.MIN_START, scale_table.MAX_SCALE)
+  np.testing.assert_allclose(got, np.broadcast_to(expected, got.shape), rtol=0.07)
 
 
 def test_symbols_and_indices_are_integers_in_range(plain):

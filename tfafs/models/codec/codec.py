@@ -14,11 +14,14 @@ class CodedClip(NamedTuple):
 
   Attributes:
     reconstruction: float32 [batch, time, height, width, 3], as the synthesis gave it.
+    shift: float32 [batch, time - 1, height, width, 3], what the transform predicts of
+      the inter frames.
     bits: Dict from part ("intra", "intra_hyper", "motion", "motion_hyper", "residual",
       "residual_hyper") to float32 [batch, frames that have it].
   """
 
   reconstruction: tf.Tensor
+  shift: tf.Tensor
   bits: dict
 
 
@@ -62,17 +65,18 @@ class VideoCodec(tf.keras.Model):
     if seed is not None:
       seeds = tf.unstack(tf.random.experimental.stateless_split(seed, clips.shape[1]))
     latent, reconstruction = self.intra(first, seeds[0])
-    reconstructions = [reconstruction]
+    reconstructions, shifts = [reconstruction], []
     bits = {"intra": [latent.bits], "intra_hyper": [latent.hyper_bits]}
     for frame, frame_seed in zip(rest, seeds[1:]):
       reference = self.reference(reconstructions[-1])
       coded = self.inter(frame, reference, frame_seed)
       reconstructions.append(coded.reconstruction)
+      shifts.append(coded.transform.shift)
       for part, latent in (("motion", coded.motion), ("residual", coded.residual)):
         bits.setdefault(part, []).append(latent.bits)
         bits.setdefault(part + "_hyper", []).append(latent.hyper_bits)
     bits = {part: tf.stack(values, 1) for part, values in bits.items()}
-    return CodedClip(tf.stack(reconstructions, 1), bits)
+    return CodedClip(tf.stack(reconstructions, 1), tf.stack(shifts, 1), bits)
 
   def reference(self, reconstruction):
     """Reference frame for the next one: clipped and rounded to 8 bits, detached.
@@ -91,8 +95,8 @@ class VideoCodec(tf.keras.Model):
 
     Returns:
       Dict of float32 scalars: loss, mse (on [0, 1]), psnr (dB, mean over frames), bpp
-      (bits per pixel, mean over frames), bpp_PART (bits of a part per pixel of the frames
-      that have it).
+      (bits per pixel, mean over frames), shift_mse (of the inter frames' shift alone),
+      bpp_PART (bits of a part per pixel of the frames that have it).
     """
     coded = self(clips, seed=seed)
     shape = tf.shape(clips)
@@ -110,6 +114,9 @@ class VideoCodec(tf.keras.Model):
       "mse": mse,
       "psnr": tf.reduce_mean(psnr),
       "bpp": bpp,
+      "shift_mse": tf.reduce_mean(
+        tf.math.squared_difference(coded.shift, clips[:, 1:])
+      ),
     }
     for part, bits in coded.bits.items():
       terms[f"bpp_{part}"] = tf.reduce_mean(bits) / pixels
@@ -123,11 +130,23 @@ class VideoCodec(tf.keras.Model):
     seed += tf.stack([context.replica_id_in_sync_group, 0])
     with tf.GradientTape() as tape:
       terms = self.rate_distortion(clips, seed)
+      loss = terms["loss"] + self._shift_weight(step) * terms["shift_mse"]
       # Keras sums gradients over replicas, each of which takes the mean over its share.
-      loss = terms["loss"] / context.num_replicas_in_sync
+      loss /= context.num_replicas_in_sync
     gradients = tape.gradient(loss, self.trainable_variables)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
+
+  def _shift_weight(self, step):
+    """Weight of the shift's own error; fades to 0 over `training.shift_until` steps.
+
+    Until the residual is cheap its coding drowns what the motion path could learn, and
+    rate pressure closes the motion latent before it is of use.
+    """
+    training = self.config.training
+    steps = max(1.0, training.shift_until * training.steps)
+    left = 1.0 - tf.cast(step, tf.float32) / steps
+    return training.shift_weight * tf.maximum(left, 0.0)
 
   def test_step(self, clips):
     """Measures clips with rounded latents; returns means over the epoch."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 
 import tensorflow as tf
 
-from tfafs.layers import convolutional, walsh
+from tfafs.layers import convolutional, optical_flow, walsh
 from tfafs.models.codec import priors, transforms
 
 
@@ -38,7 +38,7 @@ def _analysis(config, dtype, name, initializers=None):
 
 def _image_analysis(config, dtype, name):
   """Analysis of an image, at first an orthogonal transform of its blocks."""
-  return _analysis(config, dtype, name, _walsh(config, walsh.analysis_kernels))
+  return _analysis(config, dtype, name, walsh.start(walsh.analysis_kernels, config))
 
 
 def _image_synthesis(config, dtype, name):
@@ -49,14 +49,29 @@ def _image_synthesis(config, dtype, name):
     tuple(config.strides)[::-1],
     dtype,
     name,
-    _walsh(config, walsh.synthesis_kernels),
+    walsh.start(walsh.synthesis_kernels, config),
   )
 
 
-def _walsh(config, make_kernels):
-  if set(config.strides) != {2}:
-    return None
-  return [walsh.Given(k) for k in make_kernels(config.filters, config.kernels)]
+def _motion_analysis(config, dtype):
+  """Analysis of flow, frame and reference, at first a transform of the flow alone."""
+  initializers = None
+  if config.motion_search:
+    initializers = walsh.start(walsh.analysis_kernels, config, walsh.FLOW)
+  return _analysis(config, dtype, "motion_analysis", initializers)
+
+
+def _prior(config, structured, dtype, name, basis, largest):
+  """Prior of a latent whose channels start as those of a Walsh transform.
+
+  `largest` is about the standard deviation of the symbols of its block means, measured on
+  the training videos before training.
+  """
+  scales = None
+  if set(config.strides) == {2}:
+    scales = walsh.latent_scales(config.filters, basis, largest)
+  channels = config.filters[-1]
+  return priors.Hyperprior(channels, config.hyper, structured, dtype, name, scales)
 
 
 def _to_latent(network, image):
@@ -75,9 +90,7 @@ class IntraFrameCodec(tf.keras.layers.Layer):
     super().__init__(name="intra")
     self._analysis = _image_analysis(config, dtype, "analysis")
     self._synthesis = _image_synthesis(config, dtype, "synthesis")
-    self.prior = priors.Hyperprior(
-      config.filters[-1], config.hyper, False, dtype, "prior"
-    )
+    self.prior = _prior(config, False, dtype, "prior", walsh.COLORS, 48.0)
 
   def call(self, frame, seed=None):
     """Codes and reconstructs float32 [batch, height, width, 3]: both are returned."""
@@ -111,15 +124,13 @@ class InterFrameCodec(tf.keras.layers.Layer):
     """
     super().__init__(name="inter")
     self.transform = transform
-    channels = config.filters[-1]
-    self._motion_analysis = _analysis(config, dtype, "motion_analysis")
-    self.motion_prior = priors.Hyperprior(
-      channels, config.hyper, False, dtype, "motion_prior"
-    )
+    self._motion_search = config.motion_search
+    self._motion_analysis = _motion_analysis(config, dtype)
+    self.motion_prior = _prior(config, False, dtype, "motion_prior", walsh.FLOW, 4.0)
     self._residual_analysis = _image_analysis(config, dtype, "residual_analysis")
     self._residual_synthesis = _image_synthesis(config, dtype, "residual_synthesis")
-    self.residual_prior = priors.Hyperprior(
-      channels, config.hyper, structured_prior, dtype, "residual_prior"
+    self.residual_prior = _prior(
+      config, structured_prior, dtype, "residual_prior", walsh.COLORS, 4.0
     )
 
   def call(self, frame, reference, seed=None) -> InterFrame:
@@ -137,8 +148,11 @@ class InterFrameCodec(tf.keras.layers.Layer):
 
   def encode_motion(self, frame, reference, seed=None) -> priors.CodedLatent:
     """Motion latent w of a frame and its reference."""
-    both = tf.concat([frame, reference], -1) - 0.5
-    return self.motion_prior(_to_latent(self._motion_analysis, both), seed=seed)
+    seen = tf.concat([frame, reference], -1) - 0.5
+    if self._motion_search:
+      flow = optical_flow.lucas_kanade(frame, reference)
+      seen = tf.concat([flow / transforms.FLOW_UNIT, seen], -1)
+    return self.motion_prior(_to_latent(self._motion_analysis, seen), seed=seed)
 
   def encode_residual(self, frame, transform, motion, seed=None) -> priors.CodedLatent:
     """Residual latent v: what shift and scale leave of the frame."""

@@ -11,6 +11,7 @@ can be made exact; the mean may be inexact, since it never decides a symbol.
 
 from typing import NamedTuple, Optional
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 
@@ -20,10 +21,18 @@ from tfafs.layers import convolutional, quantization, scale_table
 # learns from its first step.
 STEP = 1 / 8
 
-# The index network's output is scaled, so that it learns as fast as its neighbours, and
-# starts at a standard deviation of about 1.
-INDEX_GAIN = 8.0
-INDEX_START = 18.0
+# The outputs of mean and index network are scaled, so that they learn as fast as their
+# neighbours.
+MEAN_GAIN = 8.0
+INDEX_GAIN = 24.0
+# Standard deviation that a symbol starts with; none starts at less than half of it.
+START_SCALE = 1.0
+MIN_START = 0.2
+
+# A hyper-latent starts at a few symbols and a density that is as narrow: what it says is
+# worth its bits only once the networks that read it have learned.
+_HYPER_VARIANCE = 0.01
+_HYPER_SCALE = 0.3
 
 
 class CodedLatent(NamedTuple):
@@ -63,12 +72,13 @@ class ParameterNetwork(tf.keras.layers.Layer):
         width, *zip(*climbing), dtype, "climb"
       )
       self._head = convolutional.analysis_network(
-        (hyper.channels, channels), (3, 3), (1, 1), dtype, "head"
+        (hyper.channels, channels), (3, 3), (1, 1), dtype, "head", [None, "zeros"]
       )
     else:
       width = [hyper.channels] * (len(kernels) - 1) + [channels]
+      starts = [None] * (len(kernels) - 1) + ["zeros"]
       self._climb = convolutional.synthesis_network(
-        width, kernels, strides, dtype, "climb"
+        width, kernels, strides, dtype, "climb", starts
       )
       self._head = None
 
@@ -94,7 +104,9 @@ class Hyperprior(tf.keras.layers.Layer):
   With `structured=True` also of another latent: p(v | w), paper 001, section 2.6.
   """
 
-  def __init__(self, channels: int, hyper, structured: bool, dtype, name: str):
+  def __init__(
+    self, channels: int, hyper, structured: bool, dtype, name: str, start_scales=None
+  ):
     """Builds the networks.
 
     Args:
@@ -104,8 +116,14 @@ class Hyperprior(tf.keras.layers.Layer):
       dtype: Keras dtype policy of mean and analysis networks. The index network is
         always float32.
       name: Name of the prior, such as "motion".
+      start_scales: float [channels], standard deviation of each channel's symbols
+        before training; by default 1.
     """
     super().__init__(name=name)
+    if start_scales is None:
+      start_scales = np.full([channels], START_SCALE)
+    start_scales = np.maximum(start_scales, MIN_START)
+    self._index_start = scale_table.index_of_scale(start_scales).astype(np.float32)
     self.structured = structured
     self._hyper = hyper
     self._analysis = convolutional.analysis_network(
@@ -114,11 +132,13 @@ class Hyperprior(tf.keras.layers.Layer):
       hyper.strides,
       dtype,
       "analysis",
+      [None] * (len(hyper.kernels) - 1)
+      + [tf.keras.initializers.VarianceScaling(_HYPER_VARIANCE)],
     )
     self._mean = ParameterNetwork(channels, hyper, structured, dtype, "mean")
     self._index = ParameterNetwork(channels, hyper, structured, "float32", "index")
     self.hyper_density = tfc.NoisyDeepFactorized(
-      batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=1.0
+      batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=_HYPER_SCALE
     )
 
   def call(
@@ -186,9 +206,9 @@ class Hyperprior(tf.keras.layers.Layer):
         raise ValueError("A structured prior needs the latent it is conditioned on.")
       hyper.append(context.hyper_symbols)
       values, symbols = context.value, context.symbols
-    mean = self._mean(hyper, size, values)
+    mean = MEAN_GAIN * self._mean(hyper, size, values)
     index = self._index(hyper, size, symbols)
-    return mean, scale_table.round_index(INDEX_START + INDEX_GAIN * index)
+    return mean, scale_table.round_index(self._index_start + INDEX_GAIN * index)
 
 
 def dequantize(symbols, mean):

@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 
 from tfafs.layers import scale_table
-from tfafs.models.codec import priors
+from tfafs.models.codec import code_length, priors
 
 # The coder's finest precision. At the library's default of 12 bits the many symbols that
 # are almost surely zero would cost ten times their information.
@@ -89,6 +89,11 @@ class LatentRangeCoder:
       **_density_options(),
     )
 
+    self._length, self._hyper_length = (
+      code_length.CodeLength(model.cdf.numpy(), model.cdf_offset.numpy())
+      for model in self.entropy_models
+    )
+
   @property
   def entropy_models(self):
     """Owners of the tables, for a `tf.Module` to track."""
@@ -102,12 +107,20 @@ class LatentRangeCoder:
       yield variable.numpy()
 
   def encode(self, coded: priors.CodedLatent):
-    """Returns string [2] (latent, hyper-latent) and float32 [2], their information."""
+    """Codes the symbols of a batch of one.
+
+    Returns:
+      string [2] (latent, hyper-latent), and float32 [2], the bits each should take.
+    """
     with tf.device("/cpu:0"):  # Range coding has no other kernels.
       latent = self._tables.compress(coded.symbols, coded.index)
       hyper = self._hyper_tables.compress(coded.hyper_symbols)
-    bits = tf.stack([coded.bits[0], coded.hyper_bits[0]])
-    return tf.stack([latent, hyper]), bits
+    channels = tf.range(tf.shape(coded.hyper_symbols)[-1])
+    lengths = (
+      self._length(coded.symbols, coded.index),
+      self._hyper_length(coded.hyper_symbols, channels),
+    )
+    return tf.stack([latent, hyper]), tf.stack([tf.reduce_sum(x) for x in lengths])
 
   def decode(self, strings, size, context=None) -> priors.CodedLatent:
     """Inverse of `encode`.

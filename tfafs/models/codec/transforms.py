@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfafs.layers import convolutional, quantization, scale_space
+from tfafs.layers import convolutional, quantization, scale_space, walsh, warping
+
+# Pixels of displacement that a motion decoder's output of 1 stands for: a symbol of a
+# 16x16 block's mean is then a quarter of a pixel.
+FLOW_UNIT = 32.0
 
 
 class ShiftAndScale(NamedTuple):
@@ -30,8 +34,11 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
 
   The motion latent w is decoded to a displacement in pixels, a depth in the scale-space
   volume and, where `gain` is set, three logarithms of a scale: the shift is
-  the warped reference (SSF, eq. 13), the scale is 1 or the gain (STAT-SSF, eq. 14). The
-  decoder's last layer starts at zero, so that an untrained codec repeats its reference.
+  the warped reference (SSF, eq. 13), the scale is 1 or the gain (STAT-SSF, eq. 14).
+
+  With `config.motion_search` the untrained decoder undoes the untrained encoder's
+  orthogonal transform of the flow it found; without, the decoder's last layer starts at
+  zero and an untrained codec repeats its reference.
   """
 
   uses_motion = True
@@ -44,8 +51,8 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
     """Builds the motion decoder.
 
     Args:
-      config: `config.model`: filters, kernels, strides of the transforms, and
-        `scale_space.num_levels` and `.base_scale`.
+      config: `config.model`: filters, kernels, strides of the transforms,
+        `motion_search`, `scale_space.num_levels` and `.base_scale`.
       gain: Whether the scale is learned.
       dtype: Keras dtype policy of the motion decoder.
     """
@@ -58,8 +65,14 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
       tuple(config.strides)[::-1],
       dtype,
       "motion_synthesis",
-      [None] * (len(config.filters) - 1) + ["zeros"],
+      self._initializers(config),
     )
+
+  def _initializers(self, config):
+    start = None
+    if config.motion_search:
+      start = walsh.start(walsh.synthesis_kernels, config, walsh.FLOW)
+    return start or [None] * (len(config.filters) - 1) + ["zeros"]
 
   def call(self, reference, motion) -> ShiftAndScale:
     """Predicts the next frame.
@@ -79,7 +92,7 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
     volume = scale_space.gaussian_pyramid(
       reference, self._volume.num_levels, self._volume.base_scale
     )
-    shift = scale_space.scale_space_warp(volume, field[..., :2], depth)
+    shift = warping.scale_space_warp(volume, FLOW_UNIT * field[..., :2], depth)
     if not self._gain:
       return ShiftAndScale(shift, tf.ones_like(shift))
     bound = self._max_log_scale
