@@ -1,5 +1,7 @@
 """The main job, `bin/train`: train, then finish as the model's family does."""
 
+import logging as std_logging
+import pathlib
 import signal
 import sys
 
@@ -26,9 +28,11 @@ def main(command) -> int:
     Exit code: 0, 3 after a NaN or infinity, 130 after Ctrl-C, 143 after SIGTERM. What
     cannot be done as asked ends the process with one line and exit code 2.
   """
-  # Keras warns of every checkpoint that it is slow, the exporter of its own names.
+  # Keras warns of every checkpoint that it is slow, the exporter of its own names. Our
+  # own modules say what takes long before the first step.
   tf.get_logger().setLevel("ERROR")
-  logging.set_verbosity(logging.ERROR)
+  logging.set_verbosity(logging.INFO)
+  logging.get_absl_handler().addFilter(_is_ours_or_error)
   signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
   family = registry.spec(command.config.model.name).family
   resume = "The same command goes on from there."
@@ -50,6 +54,11 @@ def main(command) -> int:
     print(f"{_program()}: interrupted. {resume}", file=sys.stderr)
     return 128 + signal.SIGINT
   return 0
+
+
+def _is_ours_or_error(record):
+  ours = str(pathlib.Path(__file__).parents[1])
+  return record.pathname.startswith(ours) or record.levelno >= std_logging.ERROR
 
 
 def _program():
