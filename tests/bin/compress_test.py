@@ -1,6 +1,7 @@
 """bin/compress and bin/decompress, as a user runs them."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import runpy
@@ -50,7 +51,16 @@ def command(monkeypatch, capfd):
   """Runs a command in this process; returns (exit code, stdout, stderr)."""
 
   def run(name, *arguments):
-    for flag in ("saved_model", "gop", "frames", "raw_size", "color_matrix"):
+    for flag in (
+      "saved_model",
+      "gop",
+      "frames",
+      "raw_size",
+      "color_matrix",
+      "json",
+      "start",
+      "end",
+    ):
       if flag in flags.FLAGS:
         delattr(flags.FLAGS, flag)
     flags.FLAGS.unparse_flags()
@@ -220,3 +230,32 @@ def test_signals_remove_the_output(
   assert ended == code and stdout == "" and "Traceback" not in stderr
   assert len(seen) == 1 and seen[0].endswith(".part")
   assert not os.listdir(tmp_path)
+
+
+def test_inspect(command, video, saved_model, tmp_path):
+  stream = tmp_path / "clip.tfafs"
+  assert command("compress", video, stream, f"--saved_model={saved_model}")[0] == 0
+  code, out, _ = command("inspect", stream)
+  assert code == 0 and "6 promised" in out and "sound to its end" in out
+  code, out, _ = command("inspect", stream, "--json")
+  assert code == 0 and len(json.loads(out)["frames"]) == 6
+  stream.write_bytes(stream.read_bytes()[:-3])
+  code, out, _ = command("inspect", stream)
+  assert code == 1 and "truncated behind 6 whole frames" in out
+  code, _, error = command("inspect", video)
+  assert code == 2 and "not a tfafs stream" in error
+  code, _, error = command("inspect")
+  assert code == 2 and "give one argument" in error
+
+
+def test_seek(command, video, frames, saved_model, tmp_path):
+  stream, part = tmp_path / "clip.tfafs", tmp_path / "part.mkv"
+  codec = f"--saved_model={saved_model}"
+  assert command("compress", video, stream, codec, "--gop=2")[0] == 0
+  assert command("decompress", stream, part, codec, "--start=3", "--end=5")[0] == 0
+  with open_video(part) as reader:
+    np.testing.assert_array_equal(list(reader), frames[3:5])
+  code, _, error = command("decompress", stream, part, codec, "--start=6")
+  assert code == 2 and "there is no frame 6: the stream has 6" in error
+  code, _, error = command("decompress", stream, part, codec, "--start=2", "--end=2")
+  assert code == 2 and "give 0 <= start < end" in error

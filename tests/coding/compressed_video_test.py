@@ -189,6 +189,34 @@ def test_stream_of_another_codec(other_codec, stream, tmp_path):
   assert not os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize("start", range(7))
+@pytest.mark.parametrize("end", [*range(1, 8), None])
+def test_any_part_of_a_stream(codec, frames, stream, start, end, monkeypatch):
+  if end is not None and end <= start:
+    return
+  with CompressedVideoReader(codec, io.BytesIO(stream), start, end) as reader:
+    decoded, decode = [], reader._decoder.decode
+    monkeypatch.setattr(
+      reader._decoder, "decode", lambda r: decoded.append(r.index) or decode(r)
+    )
+    np.testing.assert_array_equal(list(reader), frames[start:end])
+    assert reader.frame_count == (None if end is None else end - start)
+  # From the intra frame before on, and nothing else.
+  assert decoded == list(range(start - start % 3, end or 7))
+
+
+@pytest.mark.parametrize(("start", "end"), [(7, None), (7, 9), (6, 8)])
+def test_frames_that_are_not_there(codec, stream, start, end, tmp_path, frames):
+  with (
+    CompressedVideoReader(codec, io.BytesIO(stream), start, end) as live,
+    pytest.raises(ValueError, match="there is no frame 7: the stream has 7"),
+  ):
+    list(live)
+  compress_video(codec, Clip(frames), tmp_path / "file", gop=3)
+  with pytest.raises(ValueError, match=r"there is no frame [78]: the stream has 7"):
+    CompressedVideoReader(codec, tmp_path / "file", start, end)
+
+
 def test_pipe_to_pipe(codec, frames):
   """y4m in, stream, y4m out, all through file objects that only read or write."""
   y4m, stream, out = io.BytesIO(), io.BytesIO(), io.BytesIO()

@@ -10,6 +10,7 @@ from tfafs.coding.compressed_video import (
   compress_video,
   decompress_video,
 )
+from tfafs.coding.inspection import FrameReport, StreamReport, inspect_stream
 from tfafs.coding.packing import FrameRecord, StreamError, StreamHeader
 from tfafs.coding.video_reader import open_video
 from tfafs.coding.video_writer import open_writer
@@ -24,12 +25,15 @@ __all__ = [
   "EncodedFrame",
   "Encoder",
   "FrameRecord",
+  "FrameReport",
   "StreamError",
   "StreamHeader",
   "StreamReader",
+  "StreamReport",
   "StreamWriter",
   "compress_video",
   "decompress_video",
+  "inspect_stream",
   "open_video",
   "open_writer",
 ]

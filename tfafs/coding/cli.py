@@ -1,10 +1,11 @@
 """What the commands in bin/ share: arguments, one-line errors, progress.
 
 A command ends with exit code 0 when it did its work, 2 with one line on stderr when
-it could not, 130 after Ctrl-C and 143 after SIGTERM; in none of the latter cases does
-it leave an output file.
+it could not, 1 where `bin/inspect` finds a stream damaged, 130 after Ctrl-C and 143
+after SIGTERM; in none of the latter cases does it leave an output file.
 """
 
+import json
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from tfafs.coding.compressed_video import (
   compress_video,
   decompress_video,
 )
+from tfafs.coding.inspection import format_report, inspect_stream
 from tfafs.coding.video_reader import open_video
 
 _STDIO = "-"
@@ -193,12 +195,19 @@ def compress(
   )
 
 
-def decompress(arguments: Sequence[str], saved_model: Optional[str]) -> None:
+def decompress(
+  arguments: Sequence[str],
+  saved_model: Optional[str],
+  start: int = 0,
+  end: Optional[int] = None,
+) -> None:
   """What bin/decompress does.
 
   Args:
     arguments: [IN, OUT]; "-" is stdin or stdout (as y4m).
     saved_model: folder of the codec that compressed IN.
+    start: first frame to decompress.
+    end: frame to stop before, or None.
 
   Raises:
     ValueError: an argument is wrong, or IN is not a sound stream of this codec.
@@ -208,7 +217,7 @@ def decompress(arguments: Sequence[str], saved_model: Optional[str]) -> None:
   codec = _load(saved_model)
   with (
     CompressedVideoReader(
-      codec, sys.stdin.buffer if source == _STDIO else source
+      codec, sys.stdin.buffer if source == _STDIO else source, start, end
     ) as reader,
     Progress("decompressed", reader.frame_count) as progress,
   ):
@@ -224,3 +233,24 @@ def decompress(arguments: Sequence[str], saved_model: Optional[str]) -> None:
     f"{rate:.2f} frames/s",
     file=sys.stderr if output == _STDIO else sys.stdout,
   )
+
+
+def inspect(arguments: Sequence[str], as_json: bool) -> None:
+  """What bin/inspect does; exits with code 1 if the stream is damaged or cut.
+
+  Args:
+    arguments: [STREAM]; "-" is stdin.
+    as_json: whether to print JSON.
+
+  Raises:
+    ValueError: an argument is wrong, or STREAM is no stream.
+    OSError: it cannot be read.
+  """
+  if len(arguments) != 1:
+    raise ValueError(f"give one argument, STREAM, not {len(arguments)}")
+  name = arguments[0]
+  report = inspect_stream(sys.stdin.buffer if name == _STDIO else name)
+  text = json.dumps(report.to_json(), indent=2) if as_json else None
+  print(text or format_report(report, name))
+  if report.fault:
+    sys.exit(1)

@@ -195,24 +195,38 @@ class CompressedVideoReader:
   """Decompresses the frames of a stream, one at a time. A context manager.
 
   Iteration yields uint8 [height, width, 3] and raises StreamError where the stream is
-  damaged or cut, after all frames before that point.
+  damaged or cut, after all frames before that point. Of frames before `start` only
+  those since the last intra frame are decoded; nothing behind `end` is read.
 
   Attributes:
     header: StreamHeader.
-    width, height, frame_rate, frame_count: of the video, as in the header.
+    width, height, frame_rate: of the video, as in the header.
+    frame_count: number of frames that iteration yields, None if it is not known.
   """
 
-  def __init__(self, codec: Codec, source: PathOrFile):
+  def __init__(
+    self,
+    codec: Codec,
+    source: PathOrFile,
+    start: int = 0,
+    end: Optional[int] = None,
+  ):
     """Opens the stream and reads its header.
 
     Args:
       codec: the Codec that wrote it.
       source: path, or binary file object with `read`.
+      start: first frame to yield.
+      end: frame to stop before; None: go on to the end of the stream.
 
     Raises:
       StreamError: it is no stream, or one of another codec.
+      ValueError: the stream cannot have the frames asked for.
       OSError: it cannot be read.
     """
+    if start < 0 or (end is not None and end <= start):
+      raise ValueError(f"start={start}, end={end}: give 0 <= start < end")
+    self._start, self._end = start, end
     self._file = open(source, "rb") if _is_path(source) else source  # noqa: SIM115
     self._owned = _is_path(source)
     try:
@@ -221,15 +235,43 @@ class CompressedVideoReader:
       codec.check_header(self.header)
       self.width, self.height = self.header.width, self.header.height
       self.frame_rate = self.header.frame_rate
-      self.frame_count = self.header.frame_count
+      self.frame_count = self._count_frames()
       self._decoder = Decoder(codec, self.width, self.height)
     except BaseException:
       self.close()
       raise
 
   def __iter__(self) -> Iterator[np.ndarray]:
+    waiting = []  # Records since the last intra frame, until one of them is wanted.
     for record in self._stream:
-      yield self._decoder.decode(record)
+      if record.kind == "I":
+        waiting.clear()
+      waiting.append(record)
+      if record.index >= self._start:
+        *before, last = waiting
+        for skipped in before:
+          self._decoder.decode(skipped)
+        yield self._decoder.decode(last)
+        waiting.clear()
+      if self._end is not None and record.index + 1 >= self._end:
+        return
+    if self._stream.frames <= self._start:
+      raise self._no_such_frame(self._start, self._stream.frames)
+    if self._end is not None:
+      raise self._no_such_frame(self._end - 1, self._stream.frames)
+
+  def _count_frames(self) -> Optional[int]:
+    count = self.header.frame_count
+    if count is None:
+      return None if self._end is None else self._end - self._start
+    last = self._start if self._end is None else self._end - 1
+    if last >= count:
+      raise self._no_such_frame(last, count)
+    return (count if self._end is None else self._end) - self._start
+
+  @staticmethod
+  def _no_such_frame(index, count):
+    return ValueError(f"there is no frame {index}: the stream has {count}, from 0")
 
   def close(self) -> None:
     """Closes the file if it was opened here."""
