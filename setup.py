@@ -43,6 +43,12 @@ setuptools.setup(
     "tensorflow-probability~=0.22.1",
   ],
   extras_require={
-    "test": ["hypothesis>=6.90", "pytest>=8", "pytest-xdist>=3.5", "ruff==0.17.6"],
+    "test": [
+      "hypothesis>=6.90",
+      "pytest>=8",
+      "pytest-xdist>=3.5",
+      "ruff==0.17.6",
+      "scipy>=1.11",
+    ],
   },
 )

@@ -17,9 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import ml_collections
 
-from tfafs.coding.video_reader import open_video
+from tfafs.coding.video_reader import open_video, parse_size
 from tfafs.datasets import make_dataset
-from tfafs.datasets.video import find_videos, parse_size
+from tfafs.datasets.video import find_videos
+from tfafs.models import registry
 
 _PATH = flags.DEFINE_string("path", "", "Videos: a file, a folder or a glob pattern.")
 _RAW_SIZE = flags.DEFINE_string("raw_size", "", "WIDTHxHEIGHT of raw .yuv files.")
@@ -71,17 +72,15 @@ def main(_):
   speed, cpu = decode_speed(files, raw_size, _SECONDS.value)
   print(f"decoding:  {speed:9.1f} frames/s,   {1e3 * cpu:6.2f} ms of CPU each")
   with tempfile.TemporaryDirectory() as folder:
-    config = ml_collections.ConfigDict(
-      {
-        "dataset": "video",
-        "path": _PATH.value,
-        "raw_size": _RAW_SIZE.value,
-        "frame_interval": 3,
-        "temporal_reversal": True,
-        "downscale": _DOWNSCALE.value,
-        "cache_dir": _CACHE_DIR.value or folder,
-        "color_matrix": "",
-      }
+    config = registry.load_config("stat_ssf_sp").data
+    config.update(
+      dataset="video",
+      path=_PATH.value,
+      raw_size=_RAW_SIZE.value,
+      frame_interval=3,
+      pan=6,
+      downscale=_DOWNSCALE.value,
+      cache_dir=_CACHE_DIR.value or folder,
     )
     start = time.perf_counter()
     dataset = make_dataset(config, *shape)

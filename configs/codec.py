@@ -48,7 +48,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   data.eval_clips = 4
 
   training = config.training = ml_collections.ConfigDict()
-  training.steps = 1000
+  training.steps = 800
   training.learning_rate = 3e-4
   training.decay_at = 0.75
   training.decay_factor = 0.1

@@ -372,3 +372,11 @@ def test_real_raw_yuv():
   gray = frames[0] @ np.array([0.299, 0.587, 0.114])
   expected = (luma - 16.0) * 255 / 219
   assert np.abs(gray - expected).mean() < 1
+
+
+def test_parse_size():
+  assert video_reader.parse_size("832x480") == (832, 480)
+  assert video_reader.parse_size("") is None
+  for text in ("832", "832x", "0x4", "axb", "1x2x3", "-4x4"):
+    with pytest.raises(ValueError, match="must look like 832x480"):
+      video_reader.parse_size(text)

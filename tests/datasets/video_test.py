@@ -157,11 +157,3 @@ def test_find_videos_errors(tree):
   with pytest.raises(ValueError, match=r"raw\.yuv: .* set data\.raw_size"):
     video.find_videos(str(tree))
   assert tree / "raw.yuv" in video.find_videos(str(tree), (4, 4))
-
-
-def test_parse_size():
-  assert video.parse_size("832x480") == (832, 480)
-  assert video.parse_size("") is None
-  for text in ("832", "832x", "0x4", "axb", "1x2x3", "-4x4"):
-    with pytest.raises(ValueError, match="must look like 832x480"):
-      video.parse_size(text)

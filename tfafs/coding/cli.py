@@ -22,7 +22,7 @@ from tfafs.coding.compressed_video import (
   decompress_video,
 )
 from tfafs.coding.inspection import format_report, inspect_stream
-from tfafs.coding.video_reader import open_video
+from tfafs.coding.video_reader import open_video, parse_size
 
 _STDIO = "-"
 
@@ -68,20 +68,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
       sys.exit(130)
 
   app.run(guarded, flags_parser=parse)
-
-
-def parse_size(text: Optional[str]) -> Optional[tuple[int, int]]:
-  """Turns "832x480" into (832, 480), and "" or None into None.
-
-  Raises:
-    ValueError: it is of another form.
-  """
-  if not text:
-    return None
-  width, _, height = text.lower().partition("x")
-  if not (width.isdecimal() and height.isdecimal()):
-    raise ValueError(f"--raw_size={text}: give WIDTHxHEIGHT, such as 832x480")
-  return int(width), int(height)
 
 
 class Progress:

@@ -21,6 +21,8 @@ from tfafs.coding.packing import StreamHeader
 from tfafs.coding.video_reader import open_video
 from tfafs.coding.video_writer import open_writer
 
+_MAX_WAITING = 64  # records of frames that seeking may not need to decode
+
 PathOrFile = Union[str, os.PathLike, BinaryIO]
 
 
@@ -91,7 +93,7 @@ class CompressedVideoWriter:
     frame_rate: Union[Fraction, float],
     gop: int = 12,
   ):
-    """Opens the output and writes the header.
+    """Opens the output; the header is written with the first frame.
 
     Args:
       codec: Codec.
@@ -247,7 +249,13 @@ class CompressedVideoReader:
       if record.kind == "I":
         waiting.clear()
       waiting.append(record)
-      if record.index >= self._start:
+      if record.index < self._start:
+        # Where no intra frame is near, decoding at once keeps memory bounded.
+        if len(waiting) >= _MAX_WAITING:
+          for skipped in waiting:
+            self._decoder.decode(skipped)
+          waiting.clear()
+      else:
         *before, last = waiting
         for skipped in before:
           self._decoder.decode(skipped)

@@ -333,3 +333,13 @@ class _RawReader(VideoReader):
 def _reason(error):
   """The last words of an FFmpeg error, on one line."""
   return str(getattr(error, "strerror", None) or error).splitlines()[0]
+
+
+def parse_size(text: str):
+  """Reads "832x480" as (832, 480), and "" as None."""
+  if not text:
+    return None
+  parts = text.lower().split("x")
+  if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+    raise ValueError(f"a size must look like 832x480 (width x height), not {text!r}")
+  return int(parts[0]), int(parts[1])

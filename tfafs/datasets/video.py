@@ -169,19 +169,9 @@ def find_videos(path: str, raw_size=None) -> list:
   return sorted(found, key=lambda file: video_reader.natural_key(file))
 
 
-def parse_size(text: str):
-  """Reads "832x480" as (832, 480), and "" as None."""
-  if not text:
-    return None
-  parts = text.lower().split("x")
-  if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-    raise ValueError(f"a size must look like 832x480 (width x height), not {text!r}")
-  return int(parts[0]), int(parts[1])
-
-
 def open_examples(config, num_frames: int, crop_size: int, seed: int) -> VideoExamples:
   """Decodes the videos of `config` (config.data) into the cache and opens it."""
-  raw_size = parse_size(config.raw_size)
+  raw_size = video_reader.parse_size(config.raw_size)
   files = find_videos(config.path, raw_size)
   matrix = config.color_matrix or None
   folder = config.cache_dir or str(cache.default_cache_dir())

@@ -20,7 +20,7 @@ from importlib import metadata
 from typing import Optional
 
 import tfafs
-from tfafs.coding import cli
+from tfafs.coding import video_reader
 from tfafs.coding.codec import Codec
 from tfafs.evaluation import (
   classical,
@@ -167,7 +167,7 @@ def run(
     gop,
     codecs,
     qualities,
-    cli.parse_size(raw_size),
+    video_reader.parse_size(raw_size),
     with_ms_ssim,
     log=lambda line: print(line, file=sys.stderr, flush=True),
   )

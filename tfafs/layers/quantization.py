@@ -17,11 +17,10 @@ def uniform_noise_like(x, seed):
   return tf.random.stateless_uniform(tf.shape(x), seed, -0.5, 0.5, x.dtype)
 
 
-def to_8bit(image):
-  """Rounds an image in [0, 1] to the 256 levels of a file; the gradient passes through.
+def to_levels(image):
+  """Rounds an image in [0, 1] to the levels 0 to 255 of a file; float, no gradient.
 
   A codec's reference frames go through here in training and in coding alike, so that
   the decoder's reference is the encoder's.
   """
-  clipped = tf.clip_by_value(image, 0.0, 1.0)
-  return round_straight_through(clipped * 255.0) / 255.0
+  return tf.round(tf.clip_by_value(image, 0.0, 1.0) * 255.0)

@@ -82,8 +82,8 @@ def analysis_kernels(
     basis: What the first layer reads of its input.
 
   Returns:
-    List of float32 [kernel, kernel, channels in, channels out]. Transposed in their last
-    two axes and in reverse order they are the kernels of the synthesis.
+    List of float32 [kernel, kernel, channels in, channels out]. In reverse order
+    they are the kernels of the synthesis.
   """
   result, paired = [], False
   for i, signals in enumerate(_signals(filters, basis)):

@@ -75,5 +75,7 @@ def _neighbours(position, size):
   limit = tf.cast(size, tf.float32) - 1.0
   position = tf.clip_by_value(position, 0.0, limit)
   lower = tf.maximum(tf.minimum(tf.floor(position), limit - 1.0), 0.0)
+  # A NaN stays one in the weights, and must not become a place to read from.
+  lower = tf.where(tf.math.is_nan(lower), 0.0, lower)
   fraction = position - lower
   return tf.cast(lower, tf.int32), (1.0 - fraction, fraction)

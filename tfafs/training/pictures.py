@@ -32,7 +32,12 @@ def load_trained(model_dir):
     raise errors.RunError(
       f"{model_dir} holds no run with a checkpoint: give the --model_dir of bin/train."
     )
-  model = registry.build(config)
+  try:
+    model = registry.build(config)
+  except AttributeError as error:
+    raise errors.RunError(
+      f"{paths.config} is of another version of tfafs ({error}): train anew."
+    ) from error
   status = tf.train.Checkpoint(model=model).restore(checkpoint)
   status.expect_partial().assert_existing_objects_matched()
   return model

@@ -182,10 +182,15 @@ def _fit(config, paths, model, checkpointer, make_dataset, first_step):
       callbacks.Checkpoints(monitor, checkpointer, training.checkpoint_every),
       stop,
     ]
-    for phase in schedules.phases(config):
-      if monitor.step >= phase.end_step or stop.signal_number is not None:
-        continue
-      dataset = _dataset(config, make_dataset, phase.crop_size, monitor.step)
+    left = [p for p in schedules.phases(config) if p.end_step > first_step]
+    # All at once, so that data too small for the last phase is refused before the first.
+    datasets = [
+      _dataset(config, make_dataset, phase.crop_size, start)
+      for phase, start in zip(left, [first_step, *(p.end_step for p in left)])
+    ]
+    for phase, dataset in zip(left, datasets):
+      if stop.signal_number is not None:
+        break
       steps = phase.end_step - monitor.step
       # Traced anew for each crop size: Keras' own function would relax the shapes on
       # meeting the second, and a resumed run, which meets only that, would then run

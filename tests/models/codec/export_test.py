@@ -133,7 +133,7 @@ def test_metadata(tiny_codec, signatures):
   assert metadata["beta"] == tiny_codec.beta
 
 
-def test_fingerprint_follows_what_entropy_decoding_reads(tiny_codec):
+def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
   from tfafs.models.codec import export
 
   def fingerprint():
@@ -141,14 +141,23 @@ def test_fingerprint_follows_what_entropy_decoding_reads(tiny_codec):
 
   before = fingerprint()
   assert fingerprint() == before
-  for variable, matters in (
-    (tiny_codec.inter.residual_prior.entropy_network_weights()[0], True),
-    (tiny_codec.inter.transform.trainable_variables[0], False),
-  ):
+  seen = {before}
+  for layer in (tiny_codec.inter.residual_prior, tiny_codec.inter.transform):
+    variable = layer.trainable_variables[0]
     value = variable.numpy()
     variable.assign(value + 1e-3)
-    assert (fingerprint() != before) == matters
+    seen.add(fingerprint())
     variable.assign(value)
+  start = tiny_codec.intra.prior._index_start
+  monkeypatch.setattr(tiny_codec.intra.prior, "_index_start", start + 1)
+  seen.add(fingerprint())
+  monkeypatch.undo()
+  with tiny_codec.config.unlocked():
+    monkeypatch.setitem(tiny_codec.config.model, "precision", "mixed_bfloat16")
+    seen.add(fingerprint())
+    monkeypatch.undo()
+  assert len(seen) == 5
+  assert fingerprint() == before
 
 
 def test_serves_where_there_is_no_tfafs(tiny_saved_model, signatures, tmp_path):

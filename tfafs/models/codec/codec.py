@@ -84,7 +84,7 @@ class VideoCodec(tf.keras.Model):
     Each frame learns to make the best of the reference it gets; no gradient runs back
     through time, as in the authors' own training.
     """
-    return tf.stop_gradient(quantization.to_8bit(reconstruction))
+    return tf.stop_gradient(quantization.to_levels(reconstruction) / 255.0)
 
   def rate_distortion(self, clips, seed=None):
     """Loss and its terms.
@@ -122,6 +122,7 @@ class VideoCodec(tf.keras.Model):
       terms[f"bpp_{part}"] = tf.reduce_mean(bits) / pixels
     return terms
 
+  @tf.autograph.experimental.do_not_convert  # Nothing to convert; takes seconds.
   def train_step(self, clips):
     """One step of gradient descent; its noise depends on seed, step and replica alone."""
     step = tf.cast(self.optimizer.iterations, tf.int32)

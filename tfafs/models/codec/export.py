@@ -20,6 +20,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
+from tfafs.layers import quantization
 from tfafs.models.codec import range_coding
 
 FORMAT_VERSION = 1
@@ -39,7 +40,7 @@ def _to_float(frame):
 
 
 def _to_uint8(image):
-  return tf.cast(tf.round(tf.clip_by_value(image[0], 0.0, 1.0) * 255.0), tf.uint8)
+  return tf.cast(quantization.to_levels(image[0]), tf.uint8)
 
 
 class _Codec:
@@ -55,12 +56,18 @@ class _Codec:
     )
     self.coders = (self.intra_coder, self.motion_coder, self.residual_coder)
 
-  def fingerprint(self) -> str:
-    """SHA-256 over all that entropy decoding depends on."""
-    digest = hashlib.sha256(f"tfafs stream {FORMAT_VERSION}".encode())
+  def fingerprint(self, config, variables) -> str:
+    """SHA-256 over all that decoding depends on: tables, sizes, precision, weights.
+
+    Those of the encoder are in it too: two codecs are the same or they are not.
+    """
+    described = json.dumps([FORMAT_VERSION, json.loads(config.to_json())])
+    digest = hashlib.sha256(described.encode())
     for coder in self.coders:
-      for array in coder.dependencies():
+      for array in coder.constants():
         digest.update(array.tobytes())
+    for variable in variables:
+      digest.update(variable.numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -85,7 +92,7 @@ class CodecModule(tf.Module):
       {
         "model": model.name,
         "format_version": FORMAT_VERSION,
-        "fingerprint": self._codec.fingerprint(),
+        "fingerprint": self._codec.fingerprint(model.config.model, model.variables),
         "intra_parts": INTRA_PARTS,
         "inter_parts": INTER_PARTS,
         "state": {"reference": {"dtype": "uint8", "shape": [None, None, 3]}},
@@ -209,6 +216,8 @@ def export_codec(model, path, steps=None) -> None:
   )
   signatures = {name: getattr(module, name) for name in names}
   beside, old = f"{path}.writing", f"{path}.old"
+  if os.path.exists(old) and not os.path.exists(path):
+    os.rename(old, path)  # Killed between the two renames below.
   for leftover in (beside, old):
     shutil.rmtree(leftover, ignore_errors=True)
   try:

@@ -4,7 +4,7 @@ Each maps frames to their coded latents (`encode`) and coded latents to a recons
 (`reconstruct`). Training, compression and decompression share these two halves.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -19,14 +19,14 @@ class InterFrame(NamedTuple):
     reconstruction: float32 [batch, height, width, 3], neither clipped nor rounded.
     noise: float32, same shape: the residual before the scale, g_v(v, w).
     transform: Shift and scale.
-    motion: Coded motion latent w, None for a transform without motion.
+    motion: Coded motion latent w.
     residual: Coded residual latent v.
   """
 
   reconstruction: tf.Tensor
   noise: tf.Tensor
   transform: transforms.ShiftAndScale
-  motion: Optional[priors.CodedLatent]
+  motion: priors.CodedLatent
   residual: priors.CodedLatent
 
 
@@ -68,7 +68,7 @@ def _prior(config, structured, dtype, name, basis, largest):
   the training videos before training.
   """
   scales = None
-  if set(config.strides) == {2}:
+  if set(config.strides) == {2} and (config.motion_search or basis is not walsh.FLOW):
     scales = walsh.latent_scales(config.filters, basis, largest)
   channels = config.filters[-1]
   return priors.Hyperprior(channels, config.hyper, structured, dtype, name, scales)

@@ -183,9 +183,10 @@ class Hyperprior(tf.keras.layers.Layer):
       size = (size + stride - 1) // stride
     return size
 
-  def entropy_network_weights(self):
-    """Variables that decide table indices, in a fixed order."""
-    return self._index.weights
+  def constants(self):
+    """What decoding depends on beside the weights: float32 arrays."""
+    yield self._index_start
+    yield np.array([STEP, MEAN_GAIN, INDEX_GAIN], np.float32)
 
   def parameters(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
     """Mean and scale table index of each symbol.

@@ -99,12 +99,11 @@ class LatentRangeCoder:
     """Owners of the tables, for a `tf.Module` to track."""
     return [self._tables, self._hyper_tables]
 
-  def dependencies(self):
-    """All arrays that decoding of symbols depends on, in a fixed order."""
+  def constants(self):
+    """All arrays beside the weights that decoding depends on, in a fixed order."""
     for model in self.entropy_models:
       yield from (model.cdf.numpy(), model.cdf_offset.numpy())
-    for variable in self.prior.entropy_network_weights():
-      yield variable.numpy()
+    yield from self.prior.constants()
 
   def encode(self, coded: priors.CodedLatent):
     """Codes the symbols of a batch of one.

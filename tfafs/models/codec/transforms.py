@@ -41,7 +41,6 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
   zero and an untrained codec repeats its reference.
   """
 
-  uses_motion = True
   # Depth at the start: between the frame itself and its first blurred plane.
   _start_depth = 0.5
   # Bound on |log scale|: a gain between 1/20 and 20.
