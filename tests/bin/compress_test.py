@@ -130,7 +130,7 @@ def test_raw_video_needs_a_size(command, saved_model, tmp_path):
   code, _, stderr = command("compress", raw, stream, model)
   assert code == 2 and "size" in stderr
   code, _, stderr = command("compress", raw, stream, model, "--raw_size=32")
-  assert code == 2 and "--raw_size=32: give WIDTHxHEIGHT" in stderr
+  assert code == 2 and "--raw_size must look like 832x480" in stderr
   for size, matrix in (("32x16", ""), ("16x32", "bt709")):
     code, stdout, stderr = command(
       "compress", raw, stream, model, f"--raw_size={size}", f"--color_matrix={matrix}"
@@ -207,6 +207,8 @@ def test_signals_remove_the_output(
   command, saved_model, monkeypatch, tmp_path, number, code
 ):
   """Frames come through a pipe that stays open; then Ctrl-C, or SIGTERM."""
+  # A shell starts what it puts in the background with SIGINT ignored.
+  previous = signal.signal(signal.SIGINT, signal.default_int_handler)
   reading, writing = os.pipe()
   os.write(writing, bytes(32 * 16 * 3 // 2 * 3))
   seen = []
@@ -227,6 +229,7 @@ def test_signals_remove_the_output(
       "--raw_size=32x16",
     )
     thread.join()
+  signal.signal(signal.SIGINT, previous)
   assert ended == code and stdout == "" and "Traceback" not in stderr
   assert len(seen) == 1 and seen[0].endswith(".part")
   assert not os.listdir(tmp_path)

@@ -28,6 +28,7 @@ def config(tmp_path):
       "raw_size": "",
       "frame_interval": 2,
       "temporal_reversal": True,
+      "pan": 1,
       "downscale": 2,
       "cache_dir": str(tmp_path / "cache"),
       "color_matrix": "",

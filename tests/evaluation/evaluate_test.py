@@ -237,7 +237,7 @@ def test_a_bad_argument_ends_in_one_line(frames, tmp_path):
     ({"crf": ["60"]}, "crf: must lie between 0 and 51, got 60"),
     ({"gop": -1}, "gop: must be 0"),
     ({"frames": 0}, "max_frames: must be at least 1"),
-    ({"raw_size": "big"}, "--raw_size=big: give WIDTHxHEIGHT"),
+    ({"raw_size": "big"}, "--raw_size must look like 832x480"),
   ],
 )
 def test_bad_arguments(changed, message, frames, tmp_path, monkeypatch):

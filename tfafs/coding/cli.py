@@ -155,7 +155,7 @@ def compress(
     OSError: a file cannot be read or written.
   """
   source, output = _two_paths(arguments)
-  size = parse_size(raw_size)
+  size = parse_size(raw_size, "--raw_size")
   with open_video(
     sys.stdin.buffer if source == _STDIO else source,
     size=size,

@@ -21,6 +21,7 @@ import fractions
 import os
 import pathlib
 import re
+from typing import Optional
 
 import av
 import numpy as np
@@ -335,11 +336,15 @@ def _reason(error):
   return str(getattr(error, "strerror", None) or error).splitlines()[0]
 
 
-def parse_size(text: str):
-  """Reads "832x480" as (832, 480), and "" as None."""
+def parse_size(text: Optional[str], name: str = "raw_size"):
+  """Reads "832x480" as (832, 480), and "" or None as None.
+
+  Raises:
+    ValueError: it is of another form. The message calls it `name`.
+  """
   if not text:
     return None
   parts = text.lower().split("x")
   if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-    raise ValueError(f"a size must look like 832x480 (width x height), not {text!r}")
+    raise ValueError(f"{name} must look like 832x480 (width x height), not {text!r}")
   return int(parts[0]), int(parts[1])

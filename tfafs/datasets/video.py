@@ -171,7 +171,7 @@ def find_videos(path: str, raw_size=None) -> list:
 
 def open_examples(config, num_frames: int, crop_size: int, seed: int) -> VideoExamples:
   """Decodes the videos of `config` (config.data) into the cache and opens it."""
-  raw_size = video_reader.parse_size(config.raw_size)
+  raw_size = video_reader.parse_size(config.raw_size, "data.raw_size")
   files = find_videos(config.path, raw_size)
   matrix = config.color_matrix or None
   folder = config.cache_dir or str(cache.default_cache_dir())

@@ -167,7 +167,7 @@ def run(
     gop,
     codecs,
     qualities,
-    video_reader.parse_size(raw_size),
+    video_reader.parse_size(raw_size, "--raw_size"),
     with_ms_ssim,
     log=lambda line: print(line, file=sys.stderr, flush=True),
   )
