@@ -23,6 +23,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   model.hyper.channels = 64
   model.hyper.kernels = (3, 5, 5)
   model.hyper.strides = (1, 2, 2)
+  # Scale table indexes from exact integer arithmetic: streams decode on any machine.
+  model.hyper.exact_index = True
   model.scale_space = ml_collections.ConfigDict()
   model.scale_space.num_levels = 5
   model.scale_space.base_scale = 1.0

@@ -91,7 +91,8 @@ def _network(strided, sizes, dtype, name, initializers):
         stride,
         padding="same",
         activation=None if final else "relu",
-        kernel_initializer=initializers[i] or _variance_keeping(kind, stride, final),
+        kernel_initializer=initializers[i]
+        or variance_keeping(kind is tf.keras.layers.Conv2DTranspose, stride, final),
         dtype=dtype,
         name=f"layer_{i}",
       )
@@ -99,14 +100,19 @@ def _network(strided, sizes, dtype, name, initializers):
   return tf.keras.Sequential(layers, name=name)
 
 
-def _variance_keeping(kind, stride, final):
+def variance_keeping(transposed: bool, stride: int, final: bool):
   """Initial weights that keep the variance of what flows through a layer.
 
   A transposed convolution reads each output pixel from 1 / stride^2 of its kernel, and
   its kernel lists outputs before inputs; both make Keras' default vanish in depth.
+
+  Args:
+    transposed: Whether the layer is a transposed convolution.
+    stride: Its stride.
+    final: Whether it is linear; else a ReLU follows.
   """
   scale = 1.0 if final else 2.0
-  if kind is tf.keras.layers.Conv2DTranspose:
+  if transposed:
     return tf.keras.initializers.VarianceScaling(scale * stride**2, "fan_out")
   return tf.keras.initializers.VarianceScaling(scale, "fan_in")
 

@@ -96,6 +96,8 @@ class CodecModule(tf.Module):
         "intra_parts": INTRA_PARTS,
         "inter_parts": INTER_PARTS,
         "state": {"reference": {"dtype": "uint8", "shape": [None, None, 3]}},
+        # Whether every machine finds the same tables, and so decodes the same symbols.
+        "exact_index": all(c.prior.exact_index for c in self._codec.coders),
         "beta": float(model.beta),
         "steps": steps,
         "min_size": MIN_SIZE,
@@ -130,7 +132,9 @@ class CodecModule(tf.Module):
     """Codes a frame given its reference."""
     coded = self._codec.inter(_to_float(frame), _to_float(reference))
     motion, motion_bits = self._codec.motion_coder.encode(coded.motion)
-    residual, residual_bits = self._codec.residual_coder.encode(coded.residual)
+    residual, residual_bits = self._codec.residual_coder.encode(
+      coded.residual, coded.motion
+    )
     return {
       "strings": tf.concat([motion, residual], 0),
       "bits": tf.concat([motion_bits, residual_bits], 0),

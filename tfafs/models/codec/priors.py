@@ -5,8 +5,9 @@
 
 Mean and index come from two networks of a hyper-latent, which is itself coded under a
 learned factorised density. A structured prior (paper 001, section 2.6) also reads
-another, already decoded latent. The index network reads integer symbols only, so that it
-can be made exact; the mean may be inexact, since it never decides a symbol.
+another, already decoded latent. The index network reads integer symbols only and computes
+in exact integers, so that every machine finds the same tables; the mean may be inexact,
+since it never decides a symbol.
 """
 
 from typing import NamedTuple, Optional
@@ -16,13 +17,14 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 
 from tfafs.layers import convolutional, quantization, scale_table
+from tfafs.models.codec import index_network
 
 # Quantisation step: small enough that an untrained codec already fills several bins and
 # learns from its first step.
 STEP = 1 / 8
 
-# The outputs of mean and index network are scaled, so that they learn as fast as their
-# neighbours.
+# The outputs of mean and floating-point index network are scaled, so that they learn as
+# fast as their neighbours.
 MEAN_GAIN = 8.0
 INDEX_GAIN = 24.0
 # Standard deviation that a symbol starts with; none starts at less than half of it.
@@ -111,10 +113,11 @@ class Hyperprior(tf.keras.layers.Layer):
 
     Args:
       channels: Channels of the latent.
-      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis.
+      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis and
+        `exact_index`.
       structured: Whether another latent conditions this one.
       dtype: Keras dtype policy of mean and analysis networks. The index network is
-        always float32.
+        exact, or with `hyper.exact_index = False` float32.
       name: Name of the prior, such as "motion".
       start_scales: float [channels], standard deviation of each channel's symbols
         before training; by default 1.
@@ -136,7 +139,13 @@ class Hyperprior(tf.keras.layers.Layer):
       + [tf.keras.initializers.VarianceScaling(_HYPER_VARIANCE)],
     )
     self._mean = ParameterNetwork(channels, hyper, structured, dtype, "mean")
-    self._index = ParameterNetwork(channels, hyper, structured, "float32", "index")
+    self.exact_index = hyper.exact_index
+    if self.exact_index:
+      self._index = index_network.ExactIndexNetwork(
+        channels, hyper, structured, self._index_start, "index"
+      )
+    else:
+      self._index = ParameterNetwork(channels, hyper, structured, "float32", "index")
     self.hyper_density = tfc.NoisyDeepFactorized(
       batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=_HYPER_SCALE
     )
@@ -188,6 +197,10 @@ class Hyperprior(tf.keras.layers.Layer):
     yield self._index_start
     yield np.array([STEP, MEAN_GAIN, INDEX_GAIN], np.float32)
 
+  def freeze_index(self) -> Optional[list]:
+    """Integers of an exact index network as it is trained now, for `index`; or None."""
+    return self._index.freeze() if self.exact_index else None
+
   def parameters(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
     """Mean and scale table index of each symbol.
 
@@ -201,15 +214,31 @@ class Hyperprior(tf.keras.layers.Layer):
       Mean and index, each float32 [batch, *size, channels]; the index holds integers
       in [0, 63].
     """
-    hyper, values, symbols = [hyper_symbols], None, None
-    if self.structured:
-      if context is None:
-        raise ValueError("A structured prior needs the latent it is conditioned on.")
-      hyper.append(context.hyper_symbols)
-      values, symbols = context.value, context.symbols
-    mean = MEAN_GAIN * self._mean(hyper, size, values)
-    index = self._index(hyper, size, symbols)
-    return mean, scale_table.round_index(self._index_start + INDEX_GAIN * index)
+    mean = self.mean(hyper_symbols, size, context)
+    return mean, self.index(hyper_symbols, size, context)
+
+  def mean(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
+    """The first of `parameters`."""
+    values = context.value if self.structured and context else None
+    return MEAN_GAIN * self._mean(
+      self._hyper_inputs(hyper_symbols, context), size, values
+    )
+
+  def index(self, hyper_symbols, size, context=None, integers=None):
+    """The second of `parameters`; `integers` is what `freeze_index` gave."""
+    symbols = context.symbols if self.structured and context else None
+    inputs = self._hyper_inputs(hyper_symbols, context)
+    if self.exact_index:
+      return self._index(inputs, size, symbols, integers)
+    index = self._index(inputs, size, symbols)
+    return scale_table.round_index(self._index_start + INDEX_GAIN * index)
+
+  def _hyper_inputs(self, hyper_symbols, context):
+    if not self.structured:
+      return [hyper_symbols]
+    if context is None:
+      raise ValueError("A structured prior needs the latent it is conditioned on.")
+    return [hyper_symbols, context.hyper_symbols]
 
 
 def dequantize(symbols, mean):

@@ -79,6 +79,7 @@ class LatentRangeCoder:
       tables: The shared `scale_tables()`.
     """
     self.prior = prior
+    self._integers = prior.freeze_index()
     self._tables = tables
     cdf, cdf_offset = _density_tables(prior.hyper_density)
     self._hyper_tables = tfc.ContinuousBatchedEntropyModel(
@@ -104,19 +105,28 @@ class LatentRangeCoder:
     for model in self.entropy_models:
       yield from (model.cdf.numpy(), model.cdf_offset.numpy())
     yield from self.prior.constants()
+    for layer in self._integers or ():
+      yield from layer
 
-  def encode(self, coded: priors.CodedLatent):
+  def encode(self, coded: priors.CodedLatent, context=None):
     """Codes the symbols of a batch of one.
+
+    Args:
+      coded: The latent.
+      context: The coded latent that conditions a structured prior.
 
     Returns:
       string [2] (latent, hyper-latent), and float32 [2], the bits each should take.
     """
-    with tf.device("/cpu:0"):  # Range coding has no other kernels.
-      latent = self._tables.compress(coded.symbols, coded.index)
+    size = tf.shape(coded.symbols)[1:3]
+    # Range coding has no other kernels, and other kernels need not be exact.
+    with tf.device("/cpu:0"):
+      index = self.prior.index(coded.hyper_symbols, size, context, self._integers)
+      latent = self._tables.compress(coded.symbols, index)
       hyper = self._hyper_tables.compress(coded.hyper_symbols)
     channels = tf.range(tf.shape(coded.hyper_symbols)[-1])
     lengths = (
-      self._length(coded.symbols, coded.index),
+      self._length(coded.symbols, index),
       self._hyper_length(coded.hyper_symbols, channels),
     )
     return tf.stack([latent, hyper]), tf.stack([tf.reduce_sum(x) for x in lengths])
@@ -137,9 +147,9 @@ class LatentRangeCoder:
     with tf.device("/cpu:0"):
       string = _guarded(strings[1], tf.reduce_prod(shape) * channels)
       hyper_symbols = self._hyper_tables.decompress(string, shape)
-    mean, index = self.prior.parameters(hyper_symbols, size, context)
-    with tf.device("/cpu:0"):
+      index = self.prior.index(hyper_symbols, size, context, self._integers)
       string = _guarded(strings[0], tf.size(index))
       symbols = self._tables.decompress(string, index)
+    mean = self.prior.mean(hyper_symbols, size, context)
     value = priors.dequantize(symbols, mean)
     return priors.CodedLatent(value, symbols, index, hyper_symbols, None, None)

@@ -1,0 +1,192 @@
+"""Convolutions of integers whose results are the same on every machine.
+
+A range decoder derails when a single table index differs from the encoder's. Floating
+point promises no such thing: another processor, thread count or library sums in another
+order. Here kernels and activations are integers that are held in float32, and every
+partial sum stays below 2^24, so that each product and each sum is exact and the order
+does not matter. Kernels of up to 127 and activations of up to 255 are exact in bfloat16
+and TF32 as well, should a library multiply in those.
+
+    sums = conv(inputs, kernel) + bias                integers
+    outputs = clip(round(sums * 2^shift), 0, high)    a rounding shift, ties to even
+
+Training runs the same arithmetic on the integers nearest to trained real weights, with
+straight-through gradients: what is trained is what decodes.
+"""
+
+from typing import NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfafs.layers import convolutional, quantization
+
+LIMIT = 255
+"""Largest absolute value of an input, of all layers."""
+
+_MAX_KERNEL = 127
+_EXACT = 2**24  # Integers up to here are exact in float32, and so are their sums.
+_MAX_SHIFT = 14
+_MAX_BIAS = 2**22  # Holds `LIMIT << _MAX_SHIFT`.
+# What kernel and inputs may sum up to. Rounding adds half of the step at most.
+_MAX_SUM = _EXACT - _MAX_BIAS - 2 ** (_MAX_SHIFT - 1)
+
+
+class Integers(NamedTuple):
+  """The numbers of a layer, float32 that hold integers.
+
+  Attributes:
+    kernel: As the layer's kernel, in [-127, 127].
+    bias: [filters].
+    step: [filters], the power of two that sums are multiplied by.
+  """
+
+  kernel: np.ndarray
+  bias: np.ndarray
+  step: np.ndarray
+
+
+class ExactConv2D(tf.keras.layers.Layer):
+  """Convolution, or transposed convolution, from integers to integers in [0, high].
+
+  The integers stand for real numbers, `value = integer * 2^exponent`; kernel and bias
+  are trained as real numbers.
+  """
+
+  def __init__(
+    self,
+    filters: int,
+    kernel_size: int,
+    stride: int,
+    exponents: tuple[int, int],
+    high: int,
+    name: str,
+    kernel_initializer=None,
+    bias_initializer="zeros",
+  ):
+    """Builds the layer.
+
+    Args:
+      filters: Output channels.
+      kernel_size: Side of the kernel.
+      stride: 1, or the factor by which a transposed convolution enlarges.
+      exponents: Exponents of input and output.
+      high: Largest output, at most `LIMIT`.
+      name: Name of the layer.
+      kernel_initializer: By default such that variance stays.
+      bias_initializer: Of the bias, in real numbers.
+    """
+    super().__init__(name=name, dtype="float32")
+    self._filters, self._size, self._stride = filters, kernel_size, stride
+    self._exponents, self._high = exponents, high
+    self._kernel_initializer = kernel_initializer or convolutional.variance_keeping(
+      stride > 1, stride, final=False
+    )
+    self._bias_initializer = tf.keras.initializers.get(bias_initializer)
+
+  def build(self, input_shape):
+    """Creates kernel and bias."""
+    inputs, side = input_shape[-1], self._size
+    taps = inputs * side * side
+    if taps >= _MAX_SUM // LIMIT:
+      raise ValueError(
+        f"{self.name!r} has {taps} weights per output channel: with more than "
+        f"{_MAX_SUM // LIMIT - 1} its sums are not exact. Use fewer channels."
+      )
+    transposed = self._stride > 1
+    channels = (self._filters, inputs) if transposed else (inputs, self._filters)
+    self.kernel = self.add_weight(
+      "kernel", (side, side, *channels), initializer=self._kernel_initializer
+    )
+    self.bias = self.add_weight(
+      "bias", (self._filters,), initializer=self._bias_initializer
+    )
+    super().build(input_shape)
+
+  def call(self, inputs, integers: Optional[Integers] = None):
+    """Convolves [batch, height, width, any].
+
+    Args:
+      inputs: float32 integers in [-LIMIT, LIMIT].
+      integers: What `freeze` gave; by default taken from the trained weights.
+
+    Returns:
+      float32 [batch, stride * height, stride * width, filters], integers in [0, high].
+    """
+    kernel, bias, step = integers or self._integers()
+    if self._stride == 1:
+      sums = tf.nn.conv2d(inputs, kernel, 1, "SAME")
+    else:
+      shape = tf.shape(inputs)
+      size = shape[1:3] * self._stride
+      shape = tf.concat([shape[:1], size, [self._filters]], 0)
+      sums = tf.nn.conv2d_transpose(inputs, kernel, shape, self._stride, "SAME")
+    rounded = quantization.round_straight_through((sums + bias) * step)
+    return quantization.clip_straight_through(rounded, 0.0, float(self._high))
+
+  def freeze(self) -> Integers:
+    """The integers of the weights as they are now, as arrays.
+
+    Raises:
+      ValueError: A weight is not finite.
+      AssertionError: A sum could be inexact; the layer chooses them so that it cannot.
+    """
+    integers = Integers(*(np.array(x) for x in self._integers()))
+    if not all(np.all(np.isfinite(x)) for x in integers):
+      raise ValueError(f"{self.name!r} has weights that are NaN or infinite.")
+    reach = LIMIT * self._sums(tf.cast(tf.abs(integers.kernel), tf.float64)).numpy()
+    half = 0.5 / np.minimum(integers.step, 0.5)
+    if np.any(reach + np.abs(integers.bias) + half > _EXACT):
+      raise AssertionError(f"{self.name!r} has sums that could exceed 2^24.")
+    return integers
+
+  def _integers(self):
+    """Integers nearest to the trained weights, with gradients to these."""
+    peak = tf.reduce_max(tf.abs(self.kernel), self._other_axes())
+    sums = self._sums(tf.abs(self.kernel))
+    taps = self.kernel.shape.num_elements() // self._filters
+    source, target = self._exponents
+    exponent = tf.reduce_max(
+      [
+        _exponent_above(peak / _MAX_KERNEL),
+        # Rounding a weight adds at most half to it.
+        _exponent_above(sums / (_MAX_SUM / LIMIT - 0.5 * taps)),
+        tf.fill(peak.shape, target - source - _MAX_SHIFT),
+      ],
+      axis=0,
+    )
+    per_filter = _power_of_two(-exponent)
+    if self._stride > 1:
+      per_filter = per_filter[:, None]
+    kernel = quantization.round_straight_through(self.kernel * per_filter)
+    bias = quantization.clip_straight_through(
+      self.bias * _power_of_two(-exponent - source), -_MAX_BIAS, _MAX_BIAS
+    )
+    bias = quantization.round_straight_through(bias)
+    return kernel, bias, _power_of_two(exponent + source - target)
+
+  def _other_axes(self):
+    return (0, 1, 3) if self._stride > 1 else (0, 1, 2)
+
+  def _sums(self, kernel):
+    """Largest sum of the taps that one output of each filter is made of."""
+    if self._stride == 1:
+      return tf.reduce_sum(kernel, (0, 1, 2))
+    # An output of a transposed convolution reads every stride-th tap along each axis.
+    phases = [
+      tf.reduce_sum(kernel[i :: self._stride, j :: self._stride], (0, 1, 3))
+      for i in range(self._stride)
+      for j in range(self._stride)
+    ]
+    return tf.reduce_max(phases, 0)
+
+
+def _exponent_above(x):
+  """int32 e with 2^(e-1) <= x < 2^e for normal positive x; -126 for zero."""
+  x = tf.maximum(tf.stop_gradient(x), np.finfo(np.float32).tiny)
+  return tf.bitwise.right_shift(tf.bitcast(x, tf.int32), 23) - 126
+
+
+def _power_of_two(exponent):
+  """float32 2^exponent, exact, for int32 exponents in [-126, 127]."""
+  return tf.bitcast(tf.bitwise.left_shift(exponent + 127, 23), tf.float32)

@@ -1,0 +1,95 @@
+"""The branch of a prior that gives each symbol's scale table index, in exact integers."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from tfafs.layers import exact_convolution, quantization, scale_table
+
+# What integers stand for: features are eighths (up to 32), and an output of 1 moves the
+# index by 32, so that this network learns as fast as its neighbours.
+_SYMBOL_EXPONENT = 0
+_FEATURE_EXPONENT = -3
+_INDEX_EXPONENT = -5
+# The context's symbols enter among the features: as four integers, a half, each.
+_CONTEXT_STEPS = 4.0
+
+
+class ExactIndexNetwork(tf.keras.layers.Layer):
+  """Maps integer symbols to scale table indexes, with the same result everywhere.
+
+  Without context: the mirror image of the hyper-analysis. With context: both
+  hyper-latents climb to latent resolution, where the context's symbols join them.
+  """
+
+  def __init__(self, channels: int, hyper, structured: bool, start, name: str):
+    """Builds the network.
+
+    Args:
+      channels: Channels of the latent.
+      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis.
+      structured: Whether another latent conditions this one.
+      start: float [channels], each channel's index before training.
+      name: Name of the network.
+    """
+    super().__init__(name=name, dtype="float32")
+    sizes = list(zip(hyper.kernels, hyper.strides))[::-1]
+    self._climbing = len(sizes)
+    if structured:
+      sizes = [(kernel, stride) for kernel, stride in sizes if stride > 1]
+      self._climbing = len(sizes)
+      sizes += [(3, 1), (3, 1)]
+    self._layers = [
+      exact_convolution.ExactConv2D(
+        hyper.channels,
+        kernel,
+        stride,
+        (_FEATURE_EXPONENT if i else _SYMBOL_EXPONENT, _FEATURE_EXPONENT),
+        exact_convolution.LIMIT,
+        name=f"layer_{i}",
+      )
+      for i, (kernel, stride) in enumerate(sizes[:-1])
+    ]
+    bias = np.asarray(start, np.float32) * 2.0**_INDEX_EXPONENT
+    kernel, stride = sizes[-1]
+    self._layers.append(
+      exact_convolution.ExactConv2D(
+        channels,
+        kernel,
+        stride,
+        (_FEATURE_EXPONENT, _INDEX_EXPONENT),
+        scale_table.NUM_SCALES - 1,
+        name=f"layer_{len(sizes) - 1}",
+        kernel_initializer="zeros",
+        bias_initializer=lambda shape, dtype: tf.constant(bias, dtype, shape),
+      )
+    )
+
+  def call(self, hyper, size, context=None, integers: Optional[Sequence] = None):
+    """Returns float32 [batch, *size, channels], integers in [0, 63].
+
+    Args:
+      hyper: List of hyper-latents [batch, hh, hw, any], integers.
+      size: int32 [2], height and width of the latent.
+      context: Symbols [batch, *size, any] of the latent that conditions this one.
+      integers: What `freeze` gave; by default taken from the trained weights.
+    """
+    integers = integers or [None] * len(self._layers)
+    features = _limited(tf.concat(hyper, -1))
+    for i, (layer, numbers) in enumerate(zip(self._layers, integers)):
+      if i == self._climbing:
+        features = features[:, : size[0], : size[1]]
+        features = tf.concat([features, _limited(_CONTEXT_STEPS * context)], -1)
+      features = layer(features, integers=numbers)
+    return features[:, : size[0], : size[1]]
+
+  def freeze(self) -> list:
+    """The integers of each layer as they are now; see `ExactConv2D.freeze`."""
+    return [layer.freeze() for layer in self._layers]
+
+
+def _limited(symbols):
+  limit = float(exact_convolution.LIMIT)
+  return quantization.clip_straight_through(symbols, -limit, limit)
