@@ -50,7 +50,8 @@ def measure(model, frames):
     else:
       latents, reference = code_inter(frame, reference)
     for part, latent in latents.items():
-      strings, lengths = coders[part].encode(latent)
+      context = latents["motion"] if part == "residual" else None
+      strings, lengths = coders[part].encode(latent, context)
       information = (latent.bits[0], latent.hyper_bits[0])
       for suffix, *figures in zip(
         ("", "_hyper"), information, lengths, (8 * len(s) for s in strings.numpy())

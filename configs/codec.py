@@ -33,6 +33,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   # Weight of bits per pixel against mean squared error on [0, 1].
   model.beta = 1.25e-3
   model.precision = "float32"  # or "mixed_bfloat16"
+  model.export_precision = ""  # Of the exported codec; by default as it is trained.
 
   data = config.data = ml_collections.ConfigDict()
   data.dataset = "synthetic"  # or "video"
@@ -62,6 +63,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   training.shift_until = 0.6
   training.clip_norm = 1.0
   training.seed = 0
+  # Directory of a run of the same parts whose weights this one starts with.
+  training.warm_start = ""
   training.log_every = 50
   training.checkpoint_every = 250
   training.image_every = 500

@@ -133,6 +133,17 @@ def test_damaged_list_is_not_taken_for_an_empty_one(saved):
     assert "list of checkpoints, is damaged" in refused(directory)
 
 
+def test_weights_alone_are_restored_into_another_run(saved):
+  directory, kernel = saved
+  model, optimizer, _ = make(directory / "elsewhere")
+  checkpoints.restore_weights(model, directory)
+  np.testing.assert_array_equal(model.encoder.kernel, kernel)
+  assert optimizer.step == 0
+  other, _, _ = make(directory / "elsewhere", filters=4)
+  with pytest.raises(errors.RunError, match="does not fit the model"):
+    checkpoints.restore_weights(other, directory)
+
+
 def test_another_model(saved):
   directory, _ = saved
   assert "not of this model or of another version" in refused(directory, filters=4)

@@ -47,6 +47,23 @@ def test_more_steps_extend_a_finished_run(run_toy, tmp_path):
   assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 6
 
 
+def test_warm_start_takes_the_weights_of_another_run_and_nothing_else(
+  run_toy, uninterrupted, tmp_path
+):
+  model_dir, outcome = uninterrupted
+  # A rate so small that the one step changes nothing.
+  warm = run_toy(tmp_path, steps=1, learning_rate=1e-30, warm_start=str(model_dir))
+  assert warm.figures["steps_done"] == 1
+  for here, there in zip(warm.weights[:4], outcome.weights[:4]):
+    np.testing.assert_array_equal(here, there)
+
+
+def test_warm_start_from_nothing_is_refused(run_toy, tmp_path):
+  outcome = run_toy(tmp_path / "run", warm_start=str(tmp_path / "none"))
+  assert isinstance(outcome.error, training.RunError)
+  assert "holds no checkpoint" in str(outcome.error)
+
+
 def test_another_config_is_refused(run_toy, uninterrupted):
   model_dir, _ = uninterrupted
   before = (model_dir / "config.json").read_text()

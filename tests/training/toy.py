@@ -35,6 +35,7 @@ def get_config(**training):
         "large_crop_from": 0.8,
         "clip_norm": 1.0,
         "seed": 3,
+        "warm_start": "",
         "log_every": 4,
         "checkpoint_every": 3,
         "image_every": 6,

@@ -63,6 +63,7 @@ class ExactConv2D(tf.keras.layers.Layer):
     name: str,
     kernel_initializer=None,
     bias_initializer="zeros",
+    exact: bool = True,
   ):
     """Builds the layer.
 
@@ -75,10 +76,12 @@ class ExactConv2D(tf.keras.layers.Layer):
       name: Name of the layer.
       kernel_initializer: By default such that variance stays.
       bias_initializer: Of the bias, in real numbers.
+      exact: False leaves weights and outputs as real as they are, to see what integers
+        cost.
     """
     super().__init__(name=name, dtype="float32")
     self._filters, self._size, self._stride = filters, kernel_size, stride
-    self._exponents, self._high = exponents, high
+    self._exponents, self._high, self._exact = exponents, high, exact
     self._kernel_initializer = kernel_initializer or convolutional.variance_keeping(
       stride > 1, stride, final=False
     )
@@ -113,7 +116,7 @@ class ExactConv2D(tf.keras.layers.Layer):
     Returns:
       float32 [batch, stride * height, stride * width, filters], integers in [0, high].
     """
-    kernel, bias, step = integers or self._integers()
+    kernel, bias, step = integers or self._numbers()
     if self._stride == 1:
       sums = tf.nn.conv2d(inputs, kernel, 1, "SAME")
     else:
@@ -121,8 +124,10 @@ class ExactConv2D(tf.keras.layers.Layer):
       size = shape[1:3] * self._stride
       shape = tf.concat([shape[:1], size, [self._filters]], 0)
       sums = tf.nn.conv2d_transpose(inputs, kernel, shape, self._stride, "SAME")
-    rounded = quantization.round_straight_through((sums + bias) * step)
-    return quantization.clip_straight_through(rounded, 0.0, float(self._high))
+    outputs = (sums + bias) * step
+    if self._exact:
+      outputs = quantization.round_straight_through(outputs)
+    return quantization.clip_straight_through(outputs, 0.0, float(self._high))
 
   def freeze(self) -> Integers:
     """The integers of the weights as they are now, as arrays.
@@ -131,7 +136,7 @@ class ExactConv2D(tf.keras.layers.Layer):
       ValueError: A weight is not finite.
       AssertionError: A sum could be inexact; the layer chooses them so that it cannot.
     """
-    integers = Integers(*(np.array(x) for x in self._integers()))
+    integers = Integers(*(np.array(x) for x in self._numbers()))
     if not all(np.all(np.isfinite(x)) for x in integers):
       raise ValueError(f"{self.name!r} has weights that are NaN or infinite.")
     reach = LIMIT * self._sums(tf.cast(tf.abs(integers.kernel), tf.float64)).numpy()
@@ -140,12 +145,14 @@ class ExactConv2D(tf.keras.layers.Layer):
       raise AssertionError(f"{self.name!r} has sums that could exceed 2^24.")
     return integers
 
-  def _integers(self):
+  def _numbers(self):
     """Integers nearest to the trained weights, with gradients to these."""
+    source, target = self._exponents
+    if not self._exact:
+      return self.kernel, self.bias * 2.0**-source, 2.0 ** (source - target)
     peak = tf.reduce_max(tf.abs(self.kernel), self._other_axes())
     sums = self._sums(tf.abs(self.kernel))
     taps = self.kernel.shape.num_elements() // self._filters
-    source, target = self._exponents
     exponent = tf.reduce_max(
       [
         _exponent_above(peak / _MAX_KERNEL),

@@ -10,8 +10,6 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfafs.layers import quantization
-
 NUM_SCALES = 64
 MIN_SCALE = 0.11
 MAX_SCALE = 256.0
@@ -27,9 +25,3 @@ def scale_of_index(index):
 def index_of_scale(scale):
   """Inverse of `scale_of_index`, not rounded, for scales of at least 0 (NumPy)."""
   return (np.log(np.maximum(scale, MIN_SCALE)) - math.log(MIN_SCALE)) / _STEP
-
-
-def round_index(raw):
-  """Clips and rounds `raw` to a table index, with gradients that keep it trainable."""
-  bounded = quantization.clip_straight_through(raw, 0.0, NUM_SCALES - 1.0)
-  return quantization.round_straight_through(bounded)

@@ -111,6 +111,34 @@ class Checkpointer:
         path.unlink(missing_ok=True)
 
 
+def restore_weights(model, directory) -> None:
+  """Gives a built model the weights of the newest checkpoint of another run.
+
+  Args:
+    model: A built Keras model that is not compiled yet: the state of an optimizer that
+      it holds would be restored with it.
+    directory: Where the checkpoints lie.
+
+  Raises:
+    RunError: if there is none, or it is not of such a model.
+  """
+  _check_list(pathlib.Path(directory))
+  path = tf.train.latest_checkpoint(str(directory))
+  if path is None:
+    raise errors.RunError(
+      f"{directory} holds no checkpoint: give the --model_dir of a run of bin/train."
+    )
+  try:
+    status = tf.train.Checkpoint(model=model).restore(path)
+    status.expect_partial().assert_existing_objects_matched()
+  except (AssertionError, ValueError, tf.errors.OpError) as error:
+    reason = str(error).splitlines()[0][:200]
+    raise errors.RunError(
+      f"Checkpoint {path} does not fit the model ({reason}): give a run of a model "
+      "with the same parts and sizes."
+    ) from error
+
+
 def _check_list(directory):
   """Refuses a damaged list, which TensorFlow would take for an empty one."""
   if not (directory / "checkpoint").exists():

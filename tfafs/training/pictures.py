@@ -10,7 +10,7 @@ from matplotlib import figure
 from tfafs.coding import cli, video_reader
 from tfafs.evaluation import files
 from tfafs.models import registry
-from tfafs.training import errors, run_directory
+from tfafs.training import checkpoints, errors, run_directory
 
 
 def load_trained(model_dir):
@@ -27,10 +27,9 @@ def load_trained(model_dir):
   """
   paths = run_directory.run_paths(model_dir)
   config = run_directory.load_config(paths)
-  checkpoint = tf.train.latest_checkpoint(str(paths.checkpoints))
-  if config is None or checkpoint is None:
+  if config is None:
     raise errors.RunError(
-      f"{model_dir} holds no run with a checkpoint: give the --model_dir of bin/train."
+      f"{model_dir} holds no run: give the --model_dir of bin/train."
     )
   try:
     model = registry.build(config)
@@ -38,8 +37,7 @@ def load_trained(model_dir):
     raise errors.RunError(
       f"{paths.config} is of another version of tfafs ({error}): train anew."
     ) from error
-  status = tf.train.Checkpoint(model=model).restore(checkpoint)
-  status.expect_partial().assert_existing_objects_matched()
+  checkpoints.restore_weights(model, paths.checkpoints)
   return model
 
 

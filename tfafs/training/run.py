@@ -86,7 +86,7 @@ def train(config, model_dir, strategy="default", make_model=None, make_dataset=N
     tf.keras.utils.set_random_seed(config.training.seed)
     scope = strategies.make_strategy(strategy).scope()
     with scope, _refusals():
-      model = _build(make_model, config)
+      model = _build(make_model, config, paths)
       checkpointer = checkpoints.Checkpointer(
         paths.checkpoints, model, model.optimizer, keep=3
       )
@@ -133,12 +133,16 @@ def _refusals():
     raise errors.RunError(" ".join(str(error).split())) from error
 
 
-def _build(make_model, config):
+def _build(make_model, config, paths):
   """Model with its optimizer, both with all their variables."""
   model = make_model(config)
   if not model.built:
     size = config.data.crop_size
     model(tf.zeros([1, config.data.num_frames, size, size, 3]), training=False)
+  warm_start = config.training.get("warm_start")
+  if warm_start and not (paths.checkpoints / "checkpoint").exists():
+    source = run_directory.run_paths(warm_start).checkpoints
+    checkpoints.restore_weights(model, source)
   model.compile(
     optimizer=optimizers.make_optimizer(config.training),
     jit_compile=config.training.jit_compile,

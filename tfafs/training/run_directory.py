@@ -16,6 +16,7 @@ from tfafs.training import errors
 CHANGEABLE = frozenset(
   {
     "training.steps",
+    "model.export_precision",
     "training.log_every",
     "training.checkpoint_every",
     "training.image_every",
@@ -148,7 +149,8 @@ def check_config(paths: RunPaths, config):
   differing = [
     f"{name} (was {old.get(name, 'not set')!r}, now {new.get(name, 'not set')!r})"
     for name in sorted({*old, *new})
-    if old.get(name) != new.get(name) and name not in CHANGEABLE
+    # A field that came later is off in runs that began before it.
+    if (old.get(name) or None) != (new.get(name) or None) and name not in CHANGEABLE
   ]
   if differing:
     raise errors.RunError(

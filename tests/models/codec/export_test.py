@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfafs.models import registry
+
 SIZES = [(16, 16), (17, 33), (45, 67)]
 
 
@@ -131,10 +133,11 @@ def test_metadata(tiny_codec, signatures):
     "residual_hyper",
   ]
   assert metadata["beta"] == tiny_codec.beta
+  assert metadata["exact_index"] is True
 
 
 def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
-  from tfafs.models.codec import export
+  from tfafs.models.codec import export, priors
 
   def fingerprint():
     return json.loads(export.CodecModule(tiny_codec).metadata)["fingerprint"]
@@ -148,8 +151,7 @@ def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
     variable.assign(value + 1e-3)
     seen.add(fingerprint())
     variable.assign(value)
-  start = tiny_codec.intra.prior._index_start
-  monkeypatch.setattr(tiny_codec.intra.prior, "_index_start", start + 1)
+  monkeypatch.setattr(priors, "STEP", priors.STEP / 2)
   seen.add(fingerprint())
   monkeypatch.undo()
   with tiny_codec.config.unlocked():
@@ -158,6 +160,23 @@ def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
     monkeypatch.undo()
   assert len(seen) == 5
   assert fingerprint() == before
+
+
+def test_export_in_another_precision_keeps_the_weights(tiny_codec, tmp_path):
+  config = tiny_codec.config.copy_and_resolve_references()
+  config.model.precision, config.model.export_precision = "mixed_bfloat16", "float32"
+  model = registry.build(config)
+  model.set_weights(tiny_codec.get_weights())
+  model.export_codec(tmp_path / "codec")
+  signatures = tf.saved_model.load(str(tmp_path / "codec")).signatures
+  clip = frames(2, 45, 67)
+  coded, decoded = code(signatures, clip)
+  # What is exported computes as a model of that precision does.
+  image = tiny_codec(tf.constant(clip[None] / 255.0, tf.float32)).reconstruction[0]
+  image = np.round(np.clip(image, 0, 1) * 255)
+  for t in range(2):
+    np.testing.assert_array_equal(coded[t]["reference"], decoded[t])
+    assert np.abs(decoded[t].numpy().astype(int) - image[t]).max() <= 1
 
 
 def test_serves_where_there_is_no_tfafs(tiny_saved_model, signatures, tmp_path):

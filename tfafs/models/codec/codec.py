@@ -198,5 +198,15 @@ class VideoCodec(tf.keras.Model):
     return {name: tf.clip_by_value(x, 0.0, 1.0) for name, x in pictures.items()}
 
   def export_codec(self, path, steps=None):
-    """Writes a SavedModel that codes video without this library; see `export`."""
-    export.export_codec(self, path, steps)
+    """Writes a SavedModel that codes video without this library; see `export`.
+
+    It computes in `config.model.export_precision`, or in `.precision` if that is empty.
+    """
+    model, precision = self, self.config.model.export_precision
+    if precision and precision != self.config.model.precision:
+      config = self.config.copy_and_resolve_references()
+      config.model.precision = precision
+      model = VideoCodec(config)
+      model.build_on([1, 2, 64, 64, 3])
+      model.set_weights(self.get_weights())
+    export.export_codec(model, path, steps)

@@ -17,8 +17,10 @@ _INDEX_EXPONENT = -5
 _CONTEXT_STEPS = 4.0
 
 
-class ExactIndexNetwork(tf.keras.layers.Layer):
-  """Maps integer symbols to scale table indexes, with the same result everywhere.
+class IndexNetwork(tf.keras.layers.Layer):
+  """Maps integer symbols to scale table indexes.
+
+  With `hyper.exact_index` its result is the same everywhere.
 
   Without context: the mirror image of the hyper-analysis. With context: both
   hyper-latents climb to latent resolution, where the context's symbols join them.
@@ -29,12 +31,14 @@ class ExactIndexNetwork(tf.keras.layers.Layer):
 
     Args:
       channels: Channels of the latent.
-      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis.
+      hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis, and
+        `exact_index`.
       structured: Whether another latent conditions this one.
       start: float [channels], each channel's index before training.
       name: Name of the network.
     """
     super().__init__(name=name, dtype="float32")
+    self._exact = hyper.exact_index
     sizes = list(zip(hyper.kernels, hyper.strides))[::-1]
     self._climbing = len(sizes)
     if structured:
@@ -49,6 +53,7 @@ class ExactIndexNetwork(tf.keras.layers.Layer):
         (_FEATURE_EXPONENT if i else _SYMBOL_EXPONENT, _FEATURE_EXPONENT),
         exact_convolution.LIMIT,
         name=f"layer_{i}",
+        exact=hyper.exact_index,
       )
       for i, (kernel, stride) in enumerate(sizes[:-1])
     ]
@@ -64,6 +69,7 @@ class ExactIndexNetwork(tf.keras.layers.Layer):
         name=f"layer_{len(sizes) - 1}",
         kernel_initializer="zeros",
         bias_initializer=lambda shape, dtype: tf.constant(bias, dtype, shape),
+        exact=hyper.exact_index,
       )
     )
 
@@ -83,11 +89,11 @@ class ExactIndexNetwork(tf.keras.layers.Layer):
         features = features[:, : size[0], : size[1]]
         features = tf.concat([features, _limited(_CONTEXT_STEPS * context)], -1)
       features = layer(features, integers=numbers)
-    return features[:, : size[0], : size[1]]
+    return quantization.round_straight_through(features[:, : size[0], : size[1]])
 
-  def freeze(self) -> list:
-    """The integers of each layer as they are now; see `ExactConv2D.freeze`."""
-    return [layer.freeze() for layer in self._layers]
+  def freeze(self) -> Optional[list]:
+    """The integers of each layer as they are now; None if the network is not exact."""
+    return [layer.freeze() for layer in self._layers] if self._exact else None
 
 
 def _limited(symbols):

@@ -23,10 +23,8 @@ from tfafs.models.codec import index_network
 # learns from its first step.
 STEP = 1 / 8
 
-# The outputs of mean and floating-point index network are scaled, so that they learn as
-# fast as their neighbours.
+# The output of the mean network is scaled, so that it learns as fast as its neighbours.
 MEAN_GAIN = 8.0
-INDEX_GAIN = 24.0
 # Standard deviation that a symbol starts with; none starts at less than half of it.
 START_SCALE = 1.0
 MIN_START = 0.2
@@ -57,8 +55,8 @@ class CodedLatent(NamedTuple):
   hyper_bits: tf.Tensor
 
 
-class ParameterNetwork(tf.keras.layers.Layer):
-  """Maps hyper-latent (and context) to one distribution parameter for each symbol.
+class MeanNetwork(tf.keras.layers.Layer):
+  """Maps hyper-latent (and context) to the mean of each symbol.
 
   Without context: the mirror image of the hyper-analysis. With context: both
   hyper-latents climb to latent resolution, where the context latent joins them.
@@ -126,7 +124,6 @@ class Hyperprior(tf.keras.layers.Layer):
     if start_scales is None:
       start_scales = np.full([channels], START_SCALE)
     start_scales = np.maximum(start_scales, MIN_START)
-    self._index_start = scale_table.index_of_scale(start_scales).astype(np.float32)
     self.structured = structured
     self._hyper = hyper
     self._analysis = convolutional.analysis_network(
@@ -138,14 +135,11 @@ class Hyperprior(tf.keras.layers.Layer):
       [None] * (len(hyper.kernels) - 1)
       + [tf.keras.initializers.VarianceScaling(_HYPER_VARIANCE)],
     )
-    self._mean = ParameterNetwork(channels, hyper, structured, dtype, "mean")
+    self._mean = MeanNetwork(channels, hyper, structured, dtype, "mean")
     self.exact_index = hyper.exact_index
-    if self.exact_index:
-      self._index = index_network.ExactIndexNetwork(
-        channels, hyper, structured, self._index_start, "index"
-      )
-    else:
-      self._index = ParameterNetwork(channels, hyper, structured, "float32", "index")
+    self._index = index_network.IndexNetwork(
+      channels, hyper, structured, scale_table.index_of_scale(start_scales), "index"
+    )
     self.hyper_density = tfc.NoisyDeepFactorized(
       batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=_HYPER_SCALE
     )
@@ -194,12 +188,13 @@ class Hyperprior(tf.keras.layers.Layer):
 
   def constants(self):
     """What decoding depends on beside the weights: float32 arrays."""
-    yield self._index_start
-    yield np.array([STEP, MEAN_GAIN, INDEX_GAIN], np.float32)
+    yield np.array([STEP, MEAN_GAIN], np.float32)
+    for layer in self._index.freeze() or ():
+      yield from layer
 
   def freeze_index(self) -> Optional[list]:
     """Integers of an exact index network as it is trained now, for `index`; or None."""
-    return self._index.freeze() if self.exact_index else None
+    return self._index.freeze()
 
   def parameters(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
     """Mean and scale table index of each symbol.
@@ -228,10 +223,7 @@ class Hyperprior(tf.keras.layers.Layer):
     """The second of `parameters`; `integers` is what `freeze_index` gave."""
     symbols = context.symbols if self.structured and context else None
     inputs = self._hyper_inputs(hyper_symbols, context)
-    if self.exact_index:
-      return self._index(inputs, size, symbols, integers)
-    index = self._index(inputs, size, symbols)
-    return scale_table.round_index(self._index_start + INDEX_GAIN * index)
+    return self._index(inputs, size, symbols, integers)
 
   def _hyper_inputs(self, hyper_symbols, context):
     if not self.structured:

@@ -105,8 +105,6 @@ class LatentRangeCoder:
     for model in self.entropy_models:
       yield from (model.cdf.numpy(), model.cdf_offset.numpy())
     yield from self.prior.constants()
-    for layer in self._integers or ():
-      yield from layer
 
   def encode(self, coded: priors.CodedLatent, context=None):
     """Codes the symbols of a batch of one.
