@@ -115,8 +115,8 @@ def restore_weights(model, directory) -> None:
   """Gives a built model the weights of the newest checkpoint of another run.
 
   Args:
-    model: A built Keras model that is not compiled yet: the state of an optimizer that
-      it holds would be restored with it.
+    model: A built Keras model. If it holds an optimizer, now or ever after, that is
+      restored with it, as TensorFlow's checkpoints are.
     directory: Where the checkpoints lie.
 
   Raises:

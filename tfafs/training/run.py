@@ -135,14 +135,21 @@ def _refusals():
 
 def _build(make_model, config, paths):
   """Model with its optimizer, both with all their variables."""
-  model = make_model(config)
-  if not model.built:
-    size = config.data.crop_size
-    model(tf.zeros([1, config.data.num_frames, size, size, 3]), training=False)
+
+  def make():
+    model = make_model(config)
+    if not model.built:
+      size = config.data.crop_size
+      model(tf.zeros([1, config.data.num_frames, size, size, 3]), training=False)
+    return model
+
+  model = make()
   warm_start = config.training.get("warm_start")
   if warm_start and not (paths.checkpoints / "checkpoint").exists():
-    source = run_directory.run_paths(warm_start).checkpoints
-    checkpoints.restore_weights(model, source)
+    # Into another model: the one that is trained would find its optimizer there, too.
+    source = make()
+    checkpoints.restore_weights(source, run_directory.run_paths(warm_start).checkpoints)
+    model.set_weights(source.get_weights())
   model.compile(
     optimizer=optimizers.make_optimizer(config.training),
     jit_compile=config.training.jit_compile,
