@@ -1,18 +1,324 @@
 #!/usr/bin/env python3
-"""Streams written on differently configured machines, decoded on all the others.
+"""Streams written under many configurations of TensorFlow, each decoded under all.
 
-    benchmarks/portability.py SAVED_MODEL VIDEO [--frames=12] [--drift_frames=120]
+    benchmarks/portability.py VIDEO --model_dir=runs/mine [--frames=6] [--drift_frames=120]
 
-A configuration is threads x oneDNN x instruction set x how TensorFlow runs the codec:
-eager (op by op, functions not compiled), as a graph, or under XLA. Each has a process of
-its own, and each process writes a stream of the first frames of the video, one group of
-pictures. Then a fresh process of every configuration decodes the streams of all.
+A configuration is threads x oneDNN x instruction set x how the codec runs: eagerly, as a
+graph, or with all its networks under XLA (the range coder has no XLA kernels and stays
+outside). In a process of its own each writes a stream of the video's first frames, one
+group of pictures. Then a fresh process of each decodes all streams and compares: the
+symbols with those that were coded, the frames with what the encoder saw, in levels of 8
+bits; and also a longer group from the first configuration, for the drift along it.
 
-Reported: symbols that differ from those the encoder coded, the largest difference of a
-decoded frame to the encoder's reconstruction, in 8-bit levels, and the same over a group
-of `--drift_frames`. XLA compiles the networks; the range coder has no XLA kernels, so
-there the codec's own functions run around it, see `XLA_NOTE`.
+Tables and integers are made once, as an export does, and given to all.
 
-Exit code 1 if a symbol differs, unless --expect_errors, for a codec whose index branch is
-not exact: then 1 if none does.
+    --float_index   the same weights without exact integers, to show what they are for
+    --quick         two configurations only
+
+Exit code 1 if any symbol differs.
 """
+
+import argparse
+import itertools
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class Configuration(NamedTuple):
+  """How a process computes."""
+
+  threads: int
+  onednn: int
+  isa: str
+  mode: str
+
+  def environment(self):
+    """Environment variables of the process."""
+    isa = {} if self.isa == "native" else {"ONEDNN_MAX_CPU_ISA": self.isa}
+    return {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(self.onednn), **isa}
+
+  def __str__(self):
+    onednn = "oneDNN" if self.onednn else "no oneDNN"
+    threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+    return f"{threads}, {onednn}, {self.isa}, {self.mode}"
+
+
+CONFIGURATIONS = [
+  Configuration(*values)
+  for values in itertools.product(
+    (2, 1), (1, 0), ("native", "SSE41"), ("graph", "eager", "xla")
+  )
+]
+QUICK = (CONFIGURATIONS[0], CONFIGURATIONS[-1])
+
+
+class Coder:
+  """A codec that also tells the symbols, run in one of the three modes."""
+
+  def __init__(self, model, fixed, mode):
+    """Takes a trained model and what `fix` made of it."""
+    import tensorflow as tf
+
+    from tfafs.models.codec import range_coding
+
+    self._tf, self._model, self._stride = tf, model, 16
+    graph = tf.function if mode == "graph" else lambda f: f
+    # Shapes are static in these calls: frames have one size.
+    xla = (lambda f: tf.function(f, jit_compile=True)) if mode == "xla" else lambda f: f
+    tables = range_coding.scale_tables()
+    priors = model.intra.prior, model.inter.motion_prior, model.inter.residual_prior
+    self._coders = [range_coding.LatentRangeCoder(prior, tables) for prior in priors]
+    for prior, coder, numbers in zip(priors, self._coders, fixed):
+      install(coder, numbers)
+      prior.index, prior.mean = xla(prior.index), xla(prior.mean)
+    self._intra = xla(lambda frame: model.intra(frame))
+    self._inter = xla(lambda frame, reference: model.inter(frame, reference))
+    model.intra.reconstruct = xla(model.intra.reconstruct)
+    model.inter.reconstruct = xla(model.inter.reconstruct)
+    for name in ("_encode_intra", "_encode_inter", "_decode_intra", "_decode_inter"):
+      setattr(self, name, graph(getattr(self, name)))
+
+  def _image(self, levels):
+    return self._tf.cast(levels, self._tf.float32)[None] / 255.0
+
+  def _levels(self, image):
+    from tfafs.layers import quantization
+
+    return self._tf.cast(quantization.to_levels(image[0]), self._tf.uint8)
+
+  def _encode_intra(self, frame):
+    latent, image = self._intra(self._image(frame))
+    strings, _ = self._coders[0].encode(latent)
+    return strings, _symbols(latent), self._levels(image)
+
+  def _encode_inter(self, frame, reference):
+    coded = self._inter(self._image(frame), self._image(reference))
+    motion, _ = self._coders[1].encode(coded.motion)
+    residual, _ = self._coders[2].encode(coded.residual, coded.motion)
+    strings = self._tf.concat([motion, residual], 0)
+    symbols = _symbols(coded.motion) + _symbols(coded.residual)
+    return strings, symbols, self._levels(coded.reconstruction)
+
+  def _decode_intra(self, strings, size):
+    latent = self._coders[0].decode(strings, -(-size // self._stride))
+    image = self._model.intra.reconstruct(latent.value, size)
+    return _symbols(latent), self._levels(image)
+
+  def _decode_inter(self, strings, reference):
+    size = -(-self._tf.shape(reference)[:2] // self._stride)
+    motion = self._coders[1].decode(strings[:2], size)
+    residual = self._coders[2].decode(strings[2:], size, motion)
+    image = self._model.inter.reconstruct(
+      self._image(reference), motion.value, residual.value
+    )
+    return _symbols(motion) + _symbols(residual), self._levels(image)
+
+  def encode(self, frames):
+    """List of (strings, symbols, reconstruction) of one group of pictures."""
+    coded, reference = [], None
+    for frame in frames:
+      frame = self._tf.constant(frame)
+      if reference is None:
+        strings, symbols, reference = self._encode_intra(frame)
+      else:
+        strings, symbols, reference = self._encode_inter(frame, reference)
+      coded.append((strings.numpy().tolist(), _plain(symbols), reference.numpy()))
+    return coded
+
+  def decode(self, strings, size):
+    """List of (symbols, frame)."""
+    decoded, reference = [], None
+    for frame_strings in strings:
+      tensor = self._tf.constant(frame_strings)
+      if reference is None:
+        symbols, reference = self._decode_intra(tensor, self._tf.constant(size))
+      else:
+        symbols, reference = self._decode_inter(tensor, reference)
+      decoded.append((_plain(symbols), reference.numpy()))
+    return decoded
+
+
+def _symbols(latent):
+  return [latent.symbols, latent.hyper_symbols]
+
+
+def _plain(symbols):
+  return [x.numpy().astype("int32") for x in symbols]
+
+
+def install(coder, numbers):
+  """Gives a range coder the tables and integers of `fix`."""
+  tables, coder._integers = numbers
+  for model, (cdf, offset) in zip(coder.entropy_models, tables):
+    model._cdf.assign(cdf)
+    model._cdf_offset.assign(offset)
+
+
+def fix(model):
+  """What an export fixes of a model, for each range coder: tables and integers."""
+  from tfafs.models.codec import range_coding
+
+  tables = range_coding.scale_tables()
+  priors = model.intra.prior, model.inter.motion_prior, model.inter.residual_prior
+  coders = [range_coding.LatentRangeCoder(prior, tables) for prior in priors]
+  return [
+    (
+      [(m.cdf.numpy(), m.cdf_offset.numpy()) for m in coder.entropy_models],
+      coder._integers,
+    )
+    for coder in coders
+  ]
+
+
+def work(folder, index):
+  """What the process of a configuration does: encodes, or decodes what there is."""
+  job = pickle.loads((folder / "job").read_bytes())
+  configuration = job["configurations"][index]
+  import numpy as np
+  import tensorflow as tf
+
+  tf.config.threading.set_intra_op_parallelism_threads(configuration.threads)
+  tf.config.threading.set_inter_op_parallelism_threads(configuration.threads)
+  from tfafs.models import registry
+
+  model = registry.build(job["config"])
+  model.set_weights(job["weights"])
+  coder = Coder(model, job["fixed"], configuration.mode)
+  if job["encode"]:
+    coded = coder.encode(job["frames"][: job["num_frames"]])
+    (folder / f"stream{index}").write_bytes(pickle.dumps(coded))
+    if not index:
+      coded = coder.encode(job["frames"])
+      (folder / "long").write_bytes(pickle.dumps(coded))
+    return
+  answer, size = {}, job["frames"][0].shape[:2]
+  names = [*(f"stream{i}" for i in range(len(job["configurations"]))), "long"]
+  for name in names:
+    coded = pickle.loads((folder / name).read_bytes())
+    row = {"frames_with_other_symbols": 0, "first": None, "drift": []}
+    try:
+      decoded = coder.decode([strings for strings, _, _ in coded], size)
+    except tf.errors.OpError as error:
+      answer[name] = {**row, "error": str(error).splitlines()[0]}
+      continue
+    for t, ((_, there, sent), (here, frame)) in enumerate(zip(coded, decoded)):
+      if not all(np.array_equal(a, b) for a, b in zip(there, here)):
+        row["frames_with_other_symbols"] += 1
+        row["first"] = t if row["first"] is None else row["first"]
+      row["drift"].append(int(np.abs(sent.astype(int) - frame.astype(int)).max()))
+    answer[name] = row
+  (folder / f"decoded{index}.json").write_text(json.dumps(answer))
+
+
+def run_all(folder, configurations):
+  """Runs the processes of a stage, as many at a time as there are processors."""
+  running, failed = [], []
+  for index, configuration in enumerate(configurations):
+    command = [sys.executable, __file__, "--worker", str(folder), str(index)]
+    process = subprocess.Popen(command, env=configuration.environment())
+    running.append((configuration, process))
+    while len(running) >= (os.cpu_count() or 1) or (
+      running and index == len(configurations) - 1
+    ):
+      configuration, process = running.pop(0)
+      if process.wait():
+        failed.append(str(configuration))
+      print(f"  {configuration}", file=sys.stderr, flush=True)
+  if failed:
+    sys.exit(f"Processes failed: {failed}")
+
+
+def measure(model, config, frames, num_frames, configurations):
+  """Returns {decoding configuration: {stream: figures}}."""
+  with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    job = {
+      "configurations": configurations,
+      "config": config,
+      "weights": model.get_weights(),
+      "fixed": fix(model),
+      "frames": frames,
+      "num_frames": num_frames,
+    }
+    for stage in ("encode", "decode"):
+      print(f"{stage}:", file=sys.stderr, flush=True)
+      (folder / "job").write_bytes(pickle.dumps({**job, "encode": stage == "encode"}))
+      run_all(folder, configurations)
+    return {
+      str(configuration): json.loads((folder / f"decoded{i}.json").read_text())
+      for i, configuration in enumerate(configurations)
+    }
+
+
+def summarise(answers):
+  """Counts over all pairs: streams, wrong ones, largest drifts."""
+  short = [
+    row for rows in answers.values() for name, row in rows.items() if name != "long"
+  ]
+  long = [rows["long"] for rows in answers.values()]
+
+  def wrong(rows):
+    return [r for r in rows if r.get("error") or r["frames_with_other_symbols"]]
+
+  def drift(rows):
+    return max((max(r["drift"]) for r in rows if r["drift"]), default=None)
+
+  return {
+    "pairs": len(short),
+    "pairs_with_other_symbols": len(wrong(short)),
+    "largest_difference": drift(short),
+    "pairs_bit_exact": sum(r["drift"] != [] and max(r["drift"]) == 0 for r in short),
+    "long_frames": max(len(r["drift"]) for r in long),
+    "long_with_other_symbols": len(wrong(long)),
+    "long_largest_difference": drift(long),
+  }
+
+
+def main():
+  if sys.argv[1:2] == ["--worker"]:
+    work(Path(sys.argv[2]), int(sys.argv[3]))
+    return
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("video")
+  parser.add_argument("--model_dir", required=True)
+  parser.add_argument("--frames", type=int, default=6)
+  parser.add_argument("--drift_frames", type=int, default=120)
+  parser.add_argument("--precision", default="float32")
+  parser.add_argument("--float_index", action="store_true")
+  parser.add_argument("--quick", action="store_true")
+  parser.add_argument("--output")
+  options = parser.parse_args()
+  from tfafs.coding import open_video
+  from tfafs.models import registry
+  from tfafs.training import pictures
+
+  trained = pictures.load_trained(options.model_dir)
+  config = trained.config.copy_and_resolve_references()
+  with config.unlocked():
+    config.model.precision = options.precision
+    config.model.hyper.exact_index = not options.float_index
+  model = registry.build(config)
+  model.set_weights(trained.get_weights())
+  with open_video(options.video) as video:
+    frames = list(itertools.islice(video, options.drift_frames))
+  configurations = QUICK if options.quick else CONFIGURATIONS
+  answers = measure(model, config, frames, options.frames, configurations)
+  summary = summarise(answers)
+  print(json.dumps(summary, indent=2))
+  if options.output:
+    text = json.dumps({"summary": summary, "decoded": answers}, indent=1)
+    Path(options.output).write_text(text + "\n")
+  if summary["pairs_with_other_symbols"] or summary["long_with_other_symbols"]:
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+  main()
