@@ -180,7 +180,7 @@ def test_bad_streams_leave_nothing(command, video, saved_model, tmp_path):
     *("decompress: error: ", "made by png", str(other)),
   )
   for damaged, words in (
-    (data[:-26], ["truncated behind 5 whole frames"]),
+    (data[:-83], ["truncated behind 5 whole frames"]),
     (data[:500] + bytes([data[500] ^ 8]) + data[501:], ["frame 0", "damaged"]),
     (data + b"\0", ["something follows"]),
     (b"", ["empty"]),

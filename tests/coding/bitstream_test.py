@@ -24,11 +24,11 @@ FRAMES = (
 )
 
 
-def write(frames=FRAMES, header=HEADER, close=True):
+def write(frames=FRAMES, header=HEADER, close=True, index=False):
   file = io.BytesIO()
-  writer = StreamWriter(file, header)
+  writer = StreamWriter(file, header, index)
   for frame in frames:
-    writer.write(frame.kind, frame.strings)
+    writer.write(frame.kind, frame.strings, frame.checksum)
   if close:
     writer.close()
   assert writer.num_bytes == len(file.getvalue())
@@ -43,6 +43,14 @@ def written(header, frames=FRAMES):
 def read(data, **kwargs):
   reader = StreamReader(io.BytesIO(data), **kwargs)
   return reader.header, tuple(reader)
+
+
+def identity(header, frames=FRAMES):
+  return packing.stream_id(packing.pack_header(written(header, frames)))
+
+
+def bodies_of(data):
+  return [payload[:-4] for payload in payloads(data)[1:]]
 
 
 def payloads(data):
@@ -61,13 +69,15 @@ def framed(payloads_):
 
 
 def chained(header, bodies):
-  """A stream of the given bodies with every checksum right."""
+  """A stream of the given bodies, ids not in them, with every checksum right."""
   if not header.first_frame:
     header = header._replace(first_frame=zlib.crc32(bodies[0]))
   header = packing.pack_header(header)
   chain = zlib.crc32(header[:-4])
   out = [header]
   for body in bodies:
+    if body[:1] in (b"I", b"E", b"x"):
+      body += packing.stream_id(header)
     chain = zlib.crc32(body, chain)
     out.append(body + struct.pack("<I", chain))
   return framed(out)
@@ -104,16 +114,23 @@ def test_overhead_is_what_the_documentation_says():
   head = len(payloads(data)[0]) + record.OVERHEAD
   assert head == 65 + len(HEADER.model) + 16
   content = sum(len(s) for frame in FRAMES for s in frame.strings)
-  # Framing 16, chain 4, kind, index, number of strings, all lengths but the last.
-  assert len(data) == head + content + 25 + sum(22 + len(f.strings) for f in FRAMES)
+  # Framing 16, chain 4, kind, index, number of strings, all lengths but the last; the
+  # id in two I frames.
+  frames = sum(22 + len(f.strings) for f in FRAMES) + 2 * 4
+  assert len(data) == head + content + 33 + frames
+  assert len(write(index=True)) == len(data) + 25 + 2 * 16
+  checked = tuple(f._replace(checksum=bytes(52)) for f in FRAMES)
+  header = HEADER._replace(frame_checksums=True)
+  assert len(write(checked, header)) == len(data) + 4 * 52
 
 
 def test_layout_is_as_documented():
   header, first, *_, end = payloads(write())
   assert header == packing.pack_header(written(HEADER))
-  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra")
-  assert first == b"I\0\2\5intra" + struct.pack("<I", chain)
-  assert end[:5] == b"E" + struct.pack("<I", 4)
+  identity = struct.pack("<I", zlib.crc32(header[:-4]))
+  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra" + identity)
+  assert first == b"I\0\2\5intra" + identity + struct.pack("<I", chain)
+  assert end[:-4] == b"E" + struct.pack("<II", 4, 0) + identity
 
 
 def test_tf_data_reads_a_stream(tmp_path):
@@ -201,10 +218,14 @@ def test_bytes_behind_the_end():
 @pytest.mark.parametrize(
   ("bodies", "message", "frame"),
   [
-    ([b"E\0\0\0\0"], "has no frames", 0),
-    ([b"I\0\1x", b"E\2\0\0\0"], "does not count", 1),
-    ([b"I\0\1x", b"E\1\0\0\0\0"], "does not count", 1),
-    ([b"I\0\1x", b"E"], "does not count", 1),
+    ([b"E" + bytes(8)], "has no frames", 0),
+    ([b"I\0\1x", b"E\2\0\0\0" + bytes(4)], "does not count", 1),
+    ([b"I\0\1x", b"E\1\0\0\0" + bytes(5)], "end record has 14 bytes, not 13", 1),
+    ([b"I\0\1x", b"E"], "end record has 5 bytes, not 13", 1),
+    ([b"I\0\1x", b"E\1\0\0\0\1\0\0\0"], "state the size of the index", 1),
+    ([b"I\0\1x", b"x" + bytes(16), b"P\1\1x"], "index .* where they are", 1),
+    ([b"I\0\1x", b"x" + bytes(15)], "index of 20 bytes", 1),
+    ([b"I\0\1x", b"x"], "index of 5 bytes", 1),
     ([b"I\1\1x"], "says it is frame 1", 0),
     ([b"P\0\1x"], "no I frame before it", 0),
     ([b"I\0\1x", b"P\1\1x", b"P\2\1x", b"P\3\1x"], "the GOP is 3", 3),
@@ -229,7 +250,7 @@ def test_records_too_short_for_a_chain():
 
 def test_records_of_lower_case_kinds_are_skipped():
   header = HEADER._replace(first_frame=zlib.crc32(b"I\0\1x"))
-  bodies = [b"xindex", b"I\0\1x", b"y", b"E\1\0\0\0"]
+  bodies = [b"zulu", b"I\0\1x", b"y", b"E\1\0\0\0" + bytes(4)]
   data = chained(header, bodies)
   assert read(data)[1] == (FrameRecord(0, "I", (b"x",)),)
 
@@ -237,7 +258,7 @@ def test_records_of_lower_case_kinds_are_skipped():
 def test_frame_count_in_the_header_is_held_to():
   header = HEADER._replace(frame_count=4)
   assert read(write(header=header)) == (written(header), FRAMES)
-  bodies = [payload[:-4] for payload in payloads(write())[1:]]
+  bodies = [b.removesuffix(identity(HEADER)) for b in bodies_of(write())]
   for count, frame in ((5, 4), (3, 3)):
     wrong = HEADER._replace(frame_count=count)
     fails(chained(wrong, bodies), "the header promised", frame)
@@ -330,7 +351,7 @@ def test_live_through_a_pipe():
 
 def test_first_frame_that_the_header_does_not_announce():
   header = HEADER._replace(first_frame=1)
-  fails(chained(header, [b"I\0\1x", b"E\1\0\0\0"]), "the header announces", 0)
+  fails(chained(header, [b"I\0\1x"]), "the header announces", 0)
 
 
 def test_example_of_the_documentation():
