@@ -27,7 +27,9 @@ class _Trickle:
 
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 20])
-@pytest.mark.parametrize("noise", [b"", b"\0", bytes(50), os.urandom(100_000), b"\0\0x"])
+@pytest.mark.parametrize(
+  "noise", [b"", b"\0", bytes(50), os.urandom(100_000), b"\0\0x"]
+)
 def test_finds_the_next_record_behind_noise(noise, step):
   if step == 1:
     noise = noise[:1000]

@@ -109,7 +109,9 @@ def test_stream_of_another_model(codec, other_codec):
     codec.model, codec.fingerprint, 16, 16, None, 1, 1, exact_index=True
   )
   codec.check_header(header)
-  with pytest.raises(StreamError, match="exact_index=False, its codec in .* says True"):
+  with pytest.raises(
+    StreamError, match=r"exact_index=False, its codec in .* says True"
+  ):
     codec.check_header(header._replace(exact_index=False))
   with pytest.raises(StreamError) as error:
     other_codec.check_header(header)
