@@ -6,12 +6,13 @@ import threading
 import zlib
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfafs.coding import packing, record
+from tfafs.coding import frame_checksum, packing, record
 from tfafs.coding.bitstream import StreamReader, StreamWriter
 from tfafs.coding.packing import FrameRecord, StreamError, StreamHeader
 
@@ -242,6 +243,16 @@ def test_malformed_records_with_every_checksum_right(bodies, message, frame):
   fails(chained(HEADER, bodies), message, frame)
 
 
+def test_index_in_the_wrong_place():
+  entry = struct.pack("<IQI", 0, 81 + 4, struct.unpack("<I", identity(HEADER))[0])
+  first, *rest, _ = bodies_of(write())
+  plain = [first.removesuffix(identity(HEADER)), b"x" + entry]
+  assert len(write()) < len(chained(HEADER, [*plain, *rest]))
+  fails(chained(HEADER, [*plain, *rest]), "not the last record before the end", 1)
+  fails(chained(HEADER, [*plain, b"x" + entry]), "not the last record", 1)
+  fails(chained(HEADER, [b"x" + entry]), "index does not list", 0)
+
+
 def test_records_too_short_for_a_chain():
   for payload in (b"", b"I", b"IIII"):
     data = framed([packing.pack_header(HEADER), payload])
@@ -293,6 +304,11 @@ def test_writer_refuses_what_a_reader_would():
     writer.close()
   with pytest.raises(ValueError, match="more than"):
     writer.write("I", [bytes(1 << 17)])
+  with pytest.raises(ValueError, match=r"has a checksum; the header says .*=False"):
+    writer.write("I", [b"x"], bytes(52))
+  checked = StreamWriter(io.BytesIO(), HEADER._replace(frame_checksums=True))
+  with pytest.raises(ValueError, match=r"has no checksum; the header says .*=True"):
+    checked.write("I", [b"x"])
   writer.write("I", [b"x"])
   writer.write("P", [b"x"])
   writer.write("P", [b"x"])
@@ -356,9 +372,10 @@ def test_first_frame_that_the_header_does_not_announce():
 
 def test_example_of_the_documentation():
   text = (pathlib.Path(__file__).parents[2] / "docs" / "bitstream.md").read_text()
-  stream = bytes.fromhex(text.split("```")[1])
+  checksum, stream = (bytes.fromhex(part) for part in text.split("```")[1::2])
   header = StreamHeader(
-    *("stat_ssf_sp", bytes(range(32)), 640, 272, 2, Fraction(30000, 1001), 12)
+    *("stat_ssf_sp", bytes(range(32)), 640, 272, 2, Fraction(30000, 1001), 12),
+    exact_index=True,
   )
   frames = (
     FrameRecord(0, "I", (b"latent", b"hyper")),
@@ -366,4 +383,6 @@ def test_example_of_the_documentation():
   )
   header = written(header, frames)
   assert read(stream) == (header, frames)
-  assert write(frames, header) == stream
+  assert write(frames, header, index=True) == stream
+  frame = (7 * np.arange(16 * 16 * 3) % 256).astype(np.uint8).reshape([16, 16, 3])
+  assert frame_checksum.checksum(frame) == checksum
