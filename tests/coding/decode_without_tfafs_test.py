@@ -47,7 +47,7 @@ FORGED = (
   (lambda b: [*b[:3], b[3][:-1] + b"?", *b[4:]], "frame 3: stream id"),
   (lambda b: [*b[:2], _frame(b[2], strings=(b"",)), *b[3:]], "frame 2: parts"),
   (lambda b: [*b[:2], b[2][:56], *b[3:]], "a number is cut short"),
-  (lambda b: [*b[:5], b[5][:20] + b[5][36:], b[6]], "frame 5: a wrong index"),
+  (lambda b: [*b[:5], b[5][:17] + b[5][33:], b[6]], "frame 5: a wrong index"),
   (lambda b: [*b[:4], b[5], b[4], b[6]], "the index is not before the end"),
   (lambda b: [*b[:5], b[6]], "frame 5: the end"),
   (lambda b: [*b[:6], b"E\4" + b[6][2:]], "frame 5: the end"),
