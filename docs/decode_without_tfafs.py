@@ -69,7 +69,7 @@ def drift(stored, frame):
 
 
 def unpack_frame(body, has_checksum):
-  """Index, checksum and strings of a frame record's body without stream id."""
+  """Index, checksum and strings of a frame record's body."""
   index, at = varint(body, 1)
   checksum, at = (body[at : at + 52], at + 52) if has_checksum else (None, at)
   must(at < len(body) and body[at], "a frame without strings")
@@ -100,28 +100,28 @@ codec = tf.saved_model.load(saved_model)
 metadata = json.loads(codec.signatures["describe"]()["metadata"].numpy())
 named = (metadata["fingerprint"], metadata["model"], metadata.get("exact_index", False))
 must(named == (fingerprint.hex(), name.decode(), bool(flags & 1)), "of another codec")
-identity = struct.pack("<I", zlib.crc32(header[:-4]))
+identity = chain = zlib.crc32(header[:-4])
 
-count, since, chain, state, ended = 0, 0, zlib.crc32(header[:-4]), {}, False
+count, since, state, ended = 0, 0, {}, False
 intra, index_size, drifts = [], 0, []
 with tempfile.TemporaryFile(dir=os.path.dirname(out) or ".") as file:
   for start, payload in zip(starts[1:], records):
     where = f"frame {count}: "
     must(not ended, where + "something follows the end")
-    body, kind, before = payload[:-4], payload[:1], chain
-    chain = zlib.crc32(body, chain)
-    must(
-      len(payload) >= 5 and payload[-4:] == struct.pack("<I", chain), where + "chain"
-    )
-    must(kind not in (b"I", b"E", b"x") or body[-4:] == identity, where + "stream id")
+    kind, before = payload[:1], chain
+    sealed = kind in (b"I", b"E", b"x")
+    body = payload[: -8 if sealed else -4]
+    chain, seal = zlib.crc32(body, chain), zlib.crc32(body, identity)
+    must(body, where + "a record too short")
+    must(payload[-4:] == struct.pack("<I", chain), where + "chain")
+    must(not sealed or payload[-8:-4] == struct.pack("<I", seal), where + "seal")
     must(not index_size or kind == b"E", where + "the index is not before the end")
     if kind in (b"I", b"P"):
-      plain = body[:-4] if kind == b"I" else body
-      index, checksum, strings = unpack_frame(plain, flags & 2)
+      index, checksum, strings = unpack_frame(body, flags & 2)
       since = 0 if kind == b"I" else since + 1
       must(index == count and since <= count, where + "out of place")
       must(not gop or since < gop, where + "too far behind an I frame")
-      must(count or zlib.crc32(plain) == first, where + "not the frame announced")
+      must(count or zlib.crc32(body) == first, where + "not the frame announced")
       must(promised in range(count + 1, 2**32), where + "more than promised")
       parts = "intra" if kind == b"I" else "inter"
       must(len(strings) == len(metadata[f"{parts}_parts"]), where + "parts")
@@ -139,10 +139,10 @@ with tempfile.TemporaryFile(dir=os.path.dirname(out) or ".") as file:
       step = 1
       while len(intra[::step]) > 4096:
         step *= 2
-      must(body[1:-4] == b"".join(intra[::step]) != b"", where + "a wrong index")
+      must(body[1:] == b"".join(intra[::step]) != b"", where + "a wrong index")
       index_size = len(payload) + 16
     elif kind == b"E":
-      end = b"E" + struct.pack("<II", count, index_size) + identity
+      end = b"E" + struct.pack("<II", count, index_size)
       must(count and body == end and promised in (count, 2**32 - 1), where + "the end")
       ended = True
     else:

@@ -51,7 +51,8 @@ def identity(header, frames=FRAMES):
 
 
 def bodies_of(data):
-  return [payload[:-4] for payload in payloads(data)[1:]]
+  """Bodies of the records behind the header, without seals and chains."""
+  return [p[: -8 if p[:1] in b"IEx" else -4] for p in payloads(data)[1:]]
 
 
 def payloads(data):
@@ -70,17 +71,17 @@ def framed(payloads_):
 
 
 def chained(header, bodies):
-  """A stream of the given bodies, ids not in them, with every checksum right."""
+  """A stream of the given bodies with every checksum right."""
   if not header.first_frame:
     header = header._replace(first_frame=zlib.crc32(bodies[0]))
   header = packing.pack_header(header)
-  chain = zlib.crc32(header[:-4])
+  identity = chain = zlib.crc32(header[:-4])
   out = [header]
   for body in bodies:
-    if body[:1] in (b"I", b"E", b"x"):
-      body += packing.stream_id(header)
     chain = zlib.crc32(body, chain)
-    out.append(body + struct.pack("<I", chain))
+    seal = zlib.crc32(body, identity)
+    seal = struct.pack("<I", seal) if body[:1] in (b"I", b"E", b"x") else b""
+    out.append(body + seal + struct.pack("<I", chain))
   return framed(out)
 
 
@@ -116,7 +117,7 @@ def test_overhead_is_what_the_documentation_says():
   assert head == 65 + len(HEADER.model) + 16
   content = sum(len(s) for frame in FRAMES for s in frame.strings)
   # Framing 16, chain 4, kind, index, number of strings, all lengths but the last; the
-  # id in two I frames.
+  # seals of two I frames.
   frames = sum(22 + len(f.strings) for f in FRAMES) + 2 * 4
   assert len(data) == head + content + 33 + frames
   assert len(write(index=True)) == len(data) + 25 + 2 * 16
@@ -128,10 +129,12 @@ def test_overhead_is_what_the_documentation_says():
 def test_layout_is_as_documented():
   header, first, *_, end = payloads(write())
   assert header == packing.pack_header(written(HEADER))
-  identity = struct.pack("<I", zlib.crc32(header[:-4]))
-  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra" + identity)
-  assert first == b"I\0\2\5intra" + identity + struct.pack("<I", chain)
-  assert end[:-4] == b"E" + struct.pack("<II", 4, 0) + identity
+  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra")  # of the first record: the seal too
+  assert first == b"I\0\2\5intra" + 2 * struct.pack("<I", chain)
+  body = b"E" + struct.pack("<II", 4, 0)
+  chain = zlib.crc32(header[:-4] + b"".join(bodies_of(write())))
+  seal = zlib.crc32(header[:-4] + body)
+  assert end == body + struct.pack("<II", seal, chain)
 
 
 def test_tf_data_reads_a_stream(tmp_path):
@@ -221,12 +224,12 @@ def test_bytes_behind_the_end():
   [
     ([b"E" + bytes(8)], "has no frames", 0),
     ([b"I\0\1x", b"E\2\0\0\0" + bytes(4)], "does not count", 1),
-    ([b"I\0\1x", b"E\1\0\0\0" + bytes(5)], "end record has 14 bytes, not 13", 1),
-    ([b"I\0\1x", b"E"], "end record has 5 bytes, not 13", 1),
+    ([b"I\0\1x", b"E\1\0\0\0" + bytes(5)], "end has 10 bytes, not 9", 1),
+    ([b"I\0\1x", b"E"], "end has 1 bytes, not 9", 1),
     ([b"I\0\1x", b"E\1\0\0\0\1\0\0\0"], "state the size of the index", 1),
     ([b"I\0\1x", b"x" + bytes(16), b"P\1\1x"], "index .* where they are", 1),
-    ([b"I\0\1x", b"x" + bytes(15)], "index of 20 bytes", 1),
-    ([b"I\0\1x", b"x"], "index of 5 bytes", 1),
+    ([b"I\0\1x", b"x" + bytes(15)], "index of 16 bytes", 1),
+    ([b"I\0\1x", b"x"], "index of 1 bytes", 1),
     ([b"I\1\1x"], "says it is frame 1", 0),
     ([b"P\0\1x"], "no I frame before it", 0),
     ([b"I\0\1x", b"P\1\1x", b"P\2\1x", b"P\3\1x"], "the GOP is 3", 3),
@@ -244,9 +247,9 @@ def test_malformed_records_with_every_checksum_right(bodies, message, frame):
 
 
 def test_index_in_the_wrong_place():
-  entry = struct.pack("<IQI", 0, 81 + 4, struct.unpack("<I", identity(HEADER))[0])
+  entry = struct.pack("<IQI", 0, 81 + 4, identity(HEADER))
   first, *rest, _ = bodies_of(write())
-  plain = [first.removesuffix(identity(HEADER)), b"x" + entry]
+  plain = [first, b"x" + entry]
   assert len(write()) < len(chained(HEADER, [*plain, *rest]))
   fails(chained(HEADER, [*plain, *rest]), "not the last record before the end", 1)
   fails(chained(HEADER, [*plain, b"x" + entry]), "not the last record", 1)
@@ -269,7 +272,7 @@ def test_records_of_lower_case_kinds_are_skipped():
 def test_frame_count_in_the_header_is_held_to():
   header = HEADER._replace(frame_count=4)
   assert read(write(header=header)) == (written(header), FRAMES)
-  bodies = [b.removesuffix(identity(HEADER)) for b in bodies_of(write())]
+  bodies = bodies_of(write())
   for count, frame in ((5, 4), (3, 3)):
     wrong = HEADER._replace(frame_count=count)
     fails(chained(wrong, bodies), "the header promised", frame)

@@ -2,7 +2,6 @@
 
 import io
 import pathlib
-import struct
 import subprocess
 import sys
 import zlib
@@ -34,17 +33,17 @@ CHECKED = {"frame_checksums": True, "index": True}
 
 
 def _frame(body, **changes):
-  identity = body[-4:] if body[:1] == b"I" else b""
-  frame = packing.unpack_frame(body[: len(body) - len(identity)], True)
-  return packing.pack_frame(frame._replace(**changes)) + identity
+  frame = packing.unpack_frame(body, True)
+  return packing.pack_frame(frame._replace(**changes))
 
 
 # What is done to bodies (frames 0 to 4, index, end), and what is then said of it.
+UNSEALED = (lambda b: b, "frame 0: seal")
 FORGED = (
+  UNSEALED,
   (lambda b: b, "5 frames"),
   (lambda b: [*b[:3], _frame(b[3], kind="P"), *b[4:]], "too far behind"),
   (lambda b: [*b[:1], _frame(b[1], index=2), *b[2:]], "frame 1: out of place"),
-  (lambda b: [*b[:3], b[3][:-1] + b"?", *b[4:]], "frame 3: stream id"),
   (lambda b: [*b[:2], _frame(b[2], strings=(b"",)), *b[3:]], "frame 2: parts"),
   (lambda b: [*b[:2], b[2][:56], *b[3:]], "a number is cut short"),
   (lambda b: [*b[:5], b[5][:17] + b[5][33:], b[6]], "frame 5: a wrong index"),
@@ -65,10 +64,14 @@ def forge(data, damage):
     payloads.append(payload)
   out, header = io.BytesIO(), payloads[0]
   record.write_record(out, header)
-  chain = zlib.crc32(header[:-4])
-  for body in damage[0]([payload[:-4] for payload in payloads[1:]]):
+  identity = chain = packing.stream_id(header)
+  bodies = [packing.unpack_payload(p, identity)[0] for p in payloads[1:]]
+  for body in damage[0](bodies):
+    payload = packing.pack_payload(body, chain, identity)
+    if damage is UNSEALED and body[:1] == b"I":
+      payload = payload[:-8] + bytes(4) + payload[-4:]
+    record.write_record(out, payload)
     chain = zlib.crc32(body, chain)
-    record.write_record(out, body + struct.pack("<I", chain))
   return out.getvalue()
 
 

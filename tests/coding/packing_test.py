@@ -1,4 +1,5 @@
 import struct
+import zlib
 from fractions import Fraction
 
 import pytest
@@ -191,11 +192,35 @@ def test_any_bytes_are_a_frame_or_a_value_error(body, has_checksum):
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**32 - 1), st.binary(max_size=16))
 def test_end_round_trip(frames, index_bytes, noise):
   end = packing.EndRecord(frames, index_bytes)
-  body = packing.pack_end(end, b"name")
-  assert len(body) == 13
-  assert packing.unpack_end(body, b"name") == end
-  with pytest.raises(ValueError, match="another stream"):
-    packing.unpack_end(body, b"none")
-  if noise != body:
+  body = packing.pack_end(end)
+  assert len(body) == 9
+  assert packing.unpack_end(body) == end
+  if len(noise) != 9 or noise[:1] != b"E":
     with pytest.raises(ValueError, match="end"):
-      packing.unpack_end(noise, b"name")
+      packing.unpack_end(noise)
+
+
+@given(
+  st.binary(min_size=1, max_size=50), st.sampled_from([b"I", b"P", b"E", b"x", b"q"])
+)
+def test_payload_round_trip(rest, kind):
+  body, header = kind + rest, b"a header" + bytes(4)
+  identity = packing.stream_id(header)
+  assert identity == zlib.crc32(b"a header")
+  payload = packing.pack_payload(body, 5, identity)
+  assert packing.unpack_payload(payload, identity) == (body, zlib.crc32(body, 5))
+  sealed = kind in b"IEx"
+  assert len(payload) == len(body) + 4 + 4 * sealed
+  altered = kind + bytes([payload[1] ^ 1]) + payload[2:]
+  for wrong, name in ((altered, identity), (payload, identity ^ 1)):
+    if sealed:
+      with pytest.raises(ValueError, match="its seal is wrong"):
+        packing.unpack_payload(wrong, name)
+    else:
+      packing.unpack_payload(wrong, name)
+
+
+@pytest.mark.parametrize("payload", [b"", b"P", b"Pabc", b"Iabcdefg", b"E" + bytes(6)])
+def test_payloads_too_short(payload):
+  with pytest.raises(ValueError, match=f"a record of {len(payload)} bytes"):
+    packing.unpack_payload(payload, 0)

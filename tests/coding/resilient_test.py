@@ -2,7 +2,6 @@
 
 import io
 import os
-import struct
 import zlib
 from fractions import Fraction
 
@@ -137,17 +136,28 @@ def test_another_stream_is_not_taken_for_this_one():
     assert lost == list(range(at, min(at - at % 3 + 3, 10)))
 
 
+def test_altered_record_with_its_own_checksum_right():
+  for at in range(10):
+    payload = bytearray(RECORDS[at][12:-4])
+    payload[-12] ^= 1
+    file = io.BytesIO()
+    record.write_record(file, bytes(payload))
+    records = [*RECORDS[:at], file.getvalue(), *RECORDS[at + 1 :]]
+    assert read(HEAD + b"".join(records))[1] == list(
+      range(at, min(at - at % 3 + 3, 10))
+    )
+
+
 def forged(*bodies, header=HEADER):
-  """A stream of these bodies, ids not in them, with all checksums right."""
+  """A stream of these bodies with all checksums right."""
   file = io.BytesIO()
   payload = packing.pack_header(header._replace(first_frame=zlib.crc32(bodies[0])))
   identity = packing.stream_id(payload)
   record.write_record(file, payload)
-  chain = zlib.crc32(payload[:-4])
+  chain = identity
   for body in bodies:
-    body = body + identity if body[:1] in b"IEx" else body
+    record.write_record(file, packing.pack_payload(body, chain, identity))
     chain = zlib.crc32(body, chain)
-    record.write_record(file, body + struct.pack("<I", chain))
   return file.getvalue()
 
 

@@ -10,11 +10,10 @@ the start. CRC-32C (framing) and CRC-32 (chain) are different polynomials, so th
 one misses the other sees.
 
 Records that a reader may come to without those before them (I frames, index, end) carry
-the stream's id. An index in front of the end (`seek_index.py`) says where I frames lie.
-`resilient.py` reads on behind damage.
+a *seal* as well, the CRC-32 of the header and themselves. An index in front of the end
+(`seek_index.py`) says where I frames lie. `resilient.py` reads on behind damage.
 """
 
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Optional
@@ -22,7 +21,6 @@ from typing import BinaryIO, Optional
 from tfafs.coding import byte_sources, packing, record, seek_index
 from tfafs.coding.packing import EndRecord, FrameRecord, StreamError, StreamHeader
 
-_UINT32 = struct.Struct("<I")
 _MAX_HEADER_LENGTH = 1024
 
 
@@ -57,7 +55,7 @@ class StreamWriter:
     self._since_intra = 0
     self._closed = False
     packing.pack_header(header)
-    self._identity = b""
+    self._identity = 0
     self._index = seek_index.SeekIndex() if index else None
     self._chain = 0
     self._max_length = packing.max_record_length(header.width, header.height)
@@ -106,12 +104,10 @@ class StreamWriter:
       self.header = self.header._replace(first_frame=zlib.crc32(body))
       payload = packing.pack_header(self.header)
       self._identity = packing.stream_id(payload)
-      self._chain = zlib.crc32(payload[:-4])
+      self._chain = self._identity
       self.num_bytes += record.write_record(self._file, payload)
-    if kind == "I":
-      body += self._identity
-      if self._index:
-        self._index.add(self.frames, self.num_bytes, self._chain)
+    if kind == "I" and self._index:
+      self._index.add(self.frames, self.num_bytes, self._chain)
     self._since_intra = since
     self.frames += 1
     return self._write(body)
@@ -129,8 +125,8 @@ class StreamWriter:
         f"{self.frames} frames were written; the header says "
         f"{self.header.frame_count or 'at least one'}"
       )
-    size = self._write(self._index.pack(self._identity)) if self._index else 0
-    self._write(packing.pack_end(EndRecord(self.frames, size), self._identity))
+    size = self._write(seek_index.pack(self._index.entries)) if self._index else 0
+    self._write(packing.pack_end(EndRecord(self.frames, size)))
     self._closed = True
 
   def rewrite_header(self, offset: int = 0) -> None:
@@ -150,8 +146,9 @@ class StreamWriter:
     self._file.seek(offset + self.num_bytes)
 
   def _write(self, body: bytes) -> int:
+    payload = packing.pack_payload(body, self._chain, self._identity)
     self._chain = zlib.crc32(body, self._chain)
-    written = record.write_record(self._file, body + _UINT32.pack(self._chain))
+    written = record.write_record(self._file, payload)
     self.num_bytes += written
     return written
 
@@ -223,7 +220,7 @@ class StreamReader:
     self._ended = False
     self._since_intra = 0
     self._identity = packing.stream_id(payload)
-    self._chain = zlib.crc32(payload[:-4])
+    self._chain = self._identity
     self._offset = len(payload) + record.OVERHEAD  # of the next record
     self._seen = seek_index.SeekIndex()  # None once the way here was not all read
     self._max_length = packing.max_record_length(self.header.width, self.header.height)
@@ -264,15 +261,13 @@ class StreamReader:
     self._file.seek(self._start + entry.offset)
     try:
       payload = record.read_record(self._file, self._max_length) or b""
-      body = payload[:-4]
-      frame = packing.unpack_frame(body[:-4], self.header.frame_checksums)
+      body, chain = packing.unpack_payload(payload, self._identity)
+      frame = packing.unpack_frame(body, self.header.frame_checksums)
     except ValueError:
       return False
-    return (
-      frame.kind == "I"
-      and frame.index == entry.frame
-      and body[-4:] == self._identity
-      and payload[-4:] == packing.chained(body, entry.chain)
+    return (frame.kind, frame.index, chain) == (
+      *("I", entry.frame),
+      zlib.crc32(body, entry.chain),
     )
 
   def _error(self, message: str) -> StreamError:
@@ -302,10 +297,8 @@ class StreamReader:
     Returns:
       FrameRecord, or None if the record is that of no frame.
     """
-    if len(payload) < 5:
-      raise self._error(f"the stream is damaged: a record of {len(payload)} bytes")
-    body = payload[:-4]
-    if packing.chained(body, self._chain) != payload[-4:]:
+    body, chain = self._open(payload)
+    if chain != zlib.crc32(body, self._chain):
       raise self._error(
         "the record does not continue this stream: it is altered, out of order, or "
         "from another stream"
@@ -319,36 +312,39 @@ class StreamReader:
       self._take_index(body)
     elif not body[:1].islower():  # records of lower-case kinds may be skipped
       frame = self._take_frame(body, self.frames)
-    self._pass(payload)
+    self._pass(payload, chain)
     return frame
 
-  def _pass(self, payload: bytes) -> None:
-    (self._chain,) = _UINT32.unpack(payload[-4:])
+  def _open(self, payload: bytes) -> tuple[bytes, int]:
+    """Body of a record, and the chain behind it; StreamError if its seal is wrong."""
+    try:
+      return packing.unpack_payload(payload, self._identity)
+    except ValueError as error:
+      raise self._error(str(error)) from None
+
+  def _pass(self, payload: bytes, chain: int) -> None:
+    self._chain = chain
     self._offset += len(payload) + record.OVERHEAD
 
   def _take_frame(self, body: bytes, index: int) -> FrameRecord:
     """The frame of a record, if it may stand here and is frame `index`."""
     if body[:1] not in (b"I", b"P"):
       raise self._error(f"this tfafs does not know records of kind {body[:1]!r}")
-    intra = body[:1] == b"I"
-    if intra and body[-4:] != self._identity:
-      raise self._error("it is an I frame of another stream")
-    plain = body[:-4] if intra else body
     try:
-      frame = packing.unpack_frame(plain, self.header.frame_checksums)
+      frame = packing.unpack_frame(body, self.header.frame_checksums)
     except ValueError as error:
       raise self._error(f"the record is malformed: {error}") from None
-    if not index and zlib.crc32(plain) != self.header.first_frame:
+    if not index and zlib.crc32(body) != self.header.first_frame:
       raise self._error("it is not the frame that the header announces")
     if frame.index != index:
       raise self._error(f"the record says it is frame {frame.index}")
-    since = 0 if intra else self._since_intra + 1
+    since = 0 if frame.kind == "I" else self._since_intra + 1
     problem = _misplaced(self.header, index, since)
     if problem:
       raise self._error(f"it {problem}")
     if self.header.frame_count is not None and index >= self.header.frame_count:
       raise self._error("the header promised no more frames")
-    if intra and self._seen:
+    if not since and self._seen:
       self._seen.add(index, self._offset, self._chain)
     self._since_intra = since
     self.frames = index + 1
@@ -356,17 +352,17 @@ class StreamReader:
 
   def _take_index(self, body: bytes) -> None:
     try:
-      entries = seek_index.unpack(body, self._identity)
+      entries = seek_index.unpack(body)
     except ValueError as error:
       raise self._error(f"the index is malformed: {error}") from None
     if self._seen and entries != self._seen.entries:
       raise self._error("the index does not list the I frames where they are")
     self.index = entries
-    self.index_bytes = len(body) + 4 + record.OVERHEAD
+    self.index_bytes = len(body) + packing.SEAL_BYTES + 4 + record.OVERHEAD
 
   def _take_end(self, body: bytes) -> None:
     try:
-      end = packing.unpack_end(body, self._identity)
+      end = packing.unpack_end(body)
     except ValueError as error:
       raise self._error(f"the record is malformed: {error}") from None
     if end.frames != self.frames:

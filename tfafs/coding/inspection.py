@@ -136,9 +136,9 @@ def inspect_stream(source: Union[str, os.PathLike, BinaryIO]) -> StreamReport:
   frames, fault = [], None
   try:
     for frame in reader:
-      # The body is followed by the stream id in an I frame, and the chain.
+      # The body is followed by the seal of an I frame, and the chain.
       size = len(packing.pack_frame(frame)) + 4 + record.OVERHEAD
-      size += packing.STREAM_ID_BYTES if frame.kind == "I" else 0
+      size += packing.SEAL_BYTES if frame.kind == "I" else 0
       parts = tuple(map(len, frame.strings))
       crc = frame.checksum and int.from_bytes(frame.checksum[:4], "little")
       frames.append(FrameReport(frame.index, frame.kind, size, parts, crc))

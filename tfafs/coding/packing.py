@@ -18,13 +18,14 @@ MAX_PIXELS = 1 << 25  # per frame: 8K UHD (7680 x 4320) is just below
 MAX_PARTS = 255
 LIVE = 0xFFFFFFFF  # frame count of a header that was written before it was known
 CHECKSUM_BYTES = 52  # of a decoded frame: frame_checksum.py
-STREAM_ID_BYTES = 4
+SEAL_BYTES = 4
 
 # magic, version, flags, width, height, frame rate (two), gop, quality, fingerprint,
 # first frame
 _HEADER = struct.Struct("<5sBBHHIIIB32sI")
 _UINT32 = struct.Struct("<I")
-_END = struct.Struct("<cIII")  # kind, frames, bytes of the index's record, stream id
+_END = struct.Struct("<cII")  # kind, frames, bytes of the index's record
+_SEALED = b"IxE"  # kinds of records that a reader may come to without those before
 _NO_QUALITY = 255
 _EXACT_INDEX = 0x01  # flags
 _FRAME_CHECKSUMS = 0x02
@@ -56,8 +57,8 @@ class StreamHeader(NamedTuple):
     frame_rate: frames per second, a positive fraction.
     gop: most frames from one intra frame to the next; 0: only the first is intra.
     quality: index of the rate of a variable-rate codec, 0 to 254, or None.
-    first_frame: CRC-32 of the body of the first frame's record, stream id left out,
-      which StreamWriter fills in. It tells streams apart that are otherwise alike.
+    first_frame: CRC-32 of the body of the first frame's record, which StreamWriter
+      fills in. It tells streams apart that are otherwise alike.
     exact_index: the guarantee. True: what drives the range coder comes from exact
       integer arithmetic, so that every machine decodes the same symbols. False: only
       the machine and software that wrote the stream are sure to.
@@ -258,25 +259,49 @@ def unpack_varint(data: bytes, offset: int) -> tuple[int, int]:
   raise ValueError("a number is not a 32-bit varint")
 
 
-def stream_id(header_payload: bytes) -> bytes:
-  """Four bytes that the records which can be jumped to carry: they name the stream.
+def stream_id(header_payload: bytes) -> int:
+  """CRC-32 of all of a header's payload but the frame count: it names the stream."""
+  return zlib.crc32(header_payload[:-4])
+
+
+def pack_payload(body: bytes, chain: int, identity: int) -> bytes:
+  """Payload of a record behind the header: body, seal, chain.
 
   Args:
-    header_payload: as `pack_header` makes it.
+    body: begins with the record's kind.
+    chain: CRC-32 of header and bodies of all records before this one.
+    identity: the stream id.
 
   Returns:
-    CRC-32 of all of the header but the frame count, little-endian.
+    Bytes; the last four are the chain behind this record. Records of kind I, x and E
+    have a seal before it, CRC-32 of header and this body: it tells those who come to
+    the record without the chain that it belongs to the stream and is what was written.
   """
-  return _UINT32.pack(zlib.crc32(header_payload[:-4]))
+  seal = _UINT32.pack(zlib.crc32(body, identity)) if body[0] in _SEALED else b""
+  return body + seal + _UINT32.pack(zlib.crc32(body, chain))
 
 
-def chained(body: bytes, chain: int) -> bytes:
-  """The chain behind `body`, as a record ends with it, from the one in front of it."""
-  return _UINT32.pack(zlib.crc32(body, chain))
+def unpack_payload(payload: bytes, identity: int) -> tuple[bytes, int]:
+  """Body, and the chain behind the record.
+
+  Args:
+    payload: as `pack_payload` makes it.
+    identity: the stream id.
+
+  Raises:
+    ValueError: the payload is too short, or the seal is not that of this stream.
+  """
+  seal = SEAL_BYTES if payload[:1] and payload[0] in _SEALED else 0
+  body = payload[: -4 - seal]
+  if not body:
+    raise ValueError(f"the stream is damaged: a record of {len(payload)} bytes")
+  if seal and payload[-8:-4] != _UINT32.pack(zlib.crc32(body, identity)):
+    raise ValueError("the record does not continue this stream: its seal is wrong")
+  return body, _UINT32.unpack(payload[-4:])[0]
 
 
 def pack_frame(frame: FrameRecord) -> bytes:
-  """Body of a frame's record, without the stream id that follows in an I frame's.
+  """Body of a frame's record.
 
   Kind, index, checksum if there is one, number of parts, lengths, strings. The length
   of the last string is what remains, and is not written.
@@ -309,7 +334,7 @@ def unpack_frame(body: bytes, has_checksum: bool = False) -> FrameRecord:
   """Inverse of `pack_frame`.
 
   Args:
-    body: without the stream id.
+    body: bytes.
     has_checksum: as the header says.
 
   Raises:
@@ -338,19 +363,13 @@ def unpack_frame(body: bytes, has_checksum: bool = False) -> FrameRecord:
   return FrameRecord(index, chr(body[0]), tuple(strings), checksum)
 
 
-def pack_end(end: EndRecord, identity: bytes) -> bytes:
-  """Body of the end record; `identity` is the stream id."""
-  return _END.pack(b"E", *end, _UINT32.unpack(identity)[0])
+def pack_end(end: EndRecord) -> bytes:
+  """Body of the end record."""
+  return _END.pack(b"E", *end)
 
 
-def unpack_end(body: bytes, identity: bytes) -> EndRecord:
-  """Inverse of `pack_end`.
-
-  Raises:
-    ValueError: `body` is not of that form, or from another stream.
-  """
+def unpack_end(body: bytes) -> EndRecord:
+  """Inverse of `pack_end`; raises ValueError if `body` is not of that form."""
   if len(body) != _END.size or body[:1] != b"E":
-    raise ValueError(f"the end record has {len(body)} bytes, not {_END.size}")
-  if body[-4:] != identity:
-    raise ValueError("it is the end of another stream")
-  return EndRecord(*_END.unpack(body)[1:3])
+    raise ValueError(f"the body of the end has {len(body)} bytes, not {_END.size}")
+  return EndRecord(*_END.unpack(body)[1:])

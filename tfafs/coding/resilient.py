@@ -2,7 +2,7 @@
 
 Where a record is damaged, missing or misplaced, the reader looks for the next record
 that is sound by itself and either continues the chain (then nothing was lost) or is an
-I frame of this stream, named by the stream's id, that lies ahead. Frames between are
+I frame of this stream, as its seal shows, that lies ahead. Frames between are
 lost. Frames behind an I frame continue its chain, as always.
 """
 
@@ -79,7 +79,7 @@ class ResilientStreamReader(StreamReader):
 
   def _rejoin(self, payload: bytes) -> Optional[FrameRecord]:
     """Takes an I frame, or an end, ahead of here; StreamError if it is none."""
-    body, expected = payload[:-4], self.frames
+    (body, chain), expected = self._open(payload), self.frames
     if body[:1] == b"E":
       return self._rejoin_end(body)
     if body[:1] != b"I":
@@ -93,12 +93,12 @@ class ResilientStreamReader(StreamReader):
     self._seen, self.index_bytes = None, 0
     frame = self._take_frame(body, index)
     self._lose(index, expected)
-    self._pass(payload)
+    self._pass(payload, chain)
     return frame
 
   def _rejoin_end(self, body: bytes) -> None:
     try:
-      end = packing.unpack_end(body, self._identity)
+      end = packing.unpack_end(body)
     except ValueError as error:
       raise self._error(f"the record is malformed: {error}") from None
     if not self.frames <= end.frames <= self.frames + MAX_GAP:

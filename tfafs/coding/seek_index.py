@@ -8,6 +8,7 @@ what is found there is checked, and an index that is wrong is as good as none.
 
 import io
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple, Optional
 
@@ -17,8 +18,7 @@ KIND = b"x"
 MAX_ENTRIES = 4096  # fits into the smallest bound of a record
 
 _ENTRY = struct.Struct("<IQI")  # frame, offset, chain
-_UINT32 = struct.Struct("<I")
-_END_BYTES = 33  # of the end record, framing and chain included
+_END_BYTES = 33  # of the end record, framing, seal and chain included
 
 
 class IndexEntry(NamedTuple):
@@ -57,27 +57,17 @@ class SeekIndex:
         self.entries.append(IndexEntry(frame, offset, chain))
     self._seen += 1
 
-  def pack(self, identity: bytes) -> bytes:
-    """Body of the index's record; `identity` is the stream id."""
-    return pack(self.entries, identity)
+
+def pack(entries: Sequence[IndexEntry]) -> bytes:
+  """Body of the record of these entries."""
+  return KIND + b"".join(_ENTRY.pack(*entry) for entry in entries)
 
 
-def pack(entries: Sequence[IndexEntry], identity: bytes) -> bytes:
-  """Body of the record of these entries; `identity` is the stream id."""
-  return b"".join((KIND, *(_ENTRY.pack(*entry) for entry in entries), identity))
-
-
-def unpack(body: bytes, identity: bytes) -> list[IndexEntry]:
-  """Inverse of `pack`.
-
-  Raises:
-    ValueError: `body` is no index, or that of another stream.
-  """
-  entries, rest = divmod(len(body) - len(KIND) - len(identity), _ENTRY.size)
+def unpack(body: bytes) -> list[IndexEntry]:
+  """Inverse of `pack`; raises ValueError if `body` is no index."""
+  entries, rest = divmod(len(body) - len(KIND), _ENTRY.size)
   if body[:1] != KIND or rest or not 1 <= entries <= MAX_ENTRIES:
     raise ValueError(f"an index of {len(body)} bytes")
-  if body[-len(identity) :] != identity:
-    raise ValueError("it is the index of another stream")
   found = [
     IndexEntry(*_ENTRY.unpack_from(body, len(KIND) + i * _ENTRY.size))
     for i in range(entries)
@@ -89,7 +79,7 @@ def unpack(body: bytes, identity: bytes) -> list[IndexEntry]:
 
 
 def find(
-  file: BinaryIO, start: int, header: packing.StreamHeader, identity: bytes
+  file: BinaryIO, start: int, header: packing.StreamHeader, identity: int
 ) -> Optional[list[IndexEntry]]:
   """Reads the index from the end of a seekable file, and nothing else.
 
@@ -112,8 +102,9 @@ def find(
   limit = packing.max_record_length(header.width, header.height)
   try:
     file.seek(start + size - _END_BYTES)
-    end_payload = record.read_record(file, _END_BYTES) or b""
-    end = packing.unpack_end(end_payload[:-4], identity)
+    payload = record.read_record(file, _END_BYTES) or b""
+    end_body, end_chain = packing.unpack_payload(payload, identity)
+    end = packing.unpack_end(end_body)
     offset = size - _END_BYTES - end.index_bytes
     if not 0 < end.index_bytes <= limit + record.OVERHEAD or offset <= 0:
       return None
@@ -123,11 +114,11 @@ def find(
     payload = record.read_record(file, end.index_bytes - record.OVERHEAD) or b""
     if len(payload) + record.OVERHEAD != end.index_bytes:
       return None
-    (chain,) = _UINT32.unpack(payload[-4:])
-    if packing.chained(end_payload[:-4], chain) != end_payload[-4:]:
+    body, chain = packing.unpack_payload(payload, identity)
+    if zlib.crc32(end_body, chain) != end_chain:
       return None
-    entries = unpack(payload[:-4], identity)
-  except (ValueError, struct.error):  # RecordError is a ValueError
+    entries = unpack(body)
+  except ValueError:  # RecordError is one
     return None
   sound = entries[0].frame == 0 and entries[-1].frame < end.frames
   return entries if sound and entries[-1].offset < offset else None
