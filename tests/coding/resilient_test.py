@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import zlib
 from fractions import Fraction
 
@@ -172,9 +173,22 @@ def test_numbers_that_are_not_believed():
   reader = ResilientStreamReader(io.BytesIO(forged(*frames[:3], near)))
   assert len(list(reader)) == 4
   assert reader.lost == [range(3, resilient.MAX_GAP)]
-  counted = forged(*frames[:3], near, header=HEADER._replace(frame_count=9))
-  reader = ResilientStreamReader(io.BytesIO(counted))
-  assert len(list(reader)) == 3 and reader.lost == [range(3, 9)]
+
+
+@pytest.mark.parametrize("count", [3, 9, 11, 1 << 31])
+def test_the_records_are_believed_before_the_headers_count(count):
+  head = split(KNOWN)[0]
+  file = io.BytesIO()
+  record.write_record(file, head[12:-8] + struct.pack("<I", count))
+  data = file.getvalue() + DATA[len(HEAD) :]
+  frames, lost, faults = read(data)
+  assert (frames, lost) == (ALL, [])
+  assert faults == [f"the header promised {count} frames, not 10"]
+  data = file.getvalue() + b"".join([*RECORDS[:4], *RECORDS[5:]])
+  assert read(data)[:2] == ([0, 1, 2, 3, 6, 7, 8, 9], [4, 5])
+  reader = ResilientStreamReader(io.BytesIO(file.getvalue() + b"".join(RECORDS[:9])))
+  assert list(reader) == list(FRAMES[:9])
+  assert reader.lost == ([range(9, count)] if count > 9 else [])
 
 
 def test_faults_that_are_remembered_are_bounded():

@@ -215,6 +215,7 @@ class StreamReader:
         f"more than max_pixels={max_pixels}"
       )
     self.frames = 0
+    self._promised = self.header.frame_count
     self.index = None
     self.index_bytes = 0
     self._ended = False
@@ -342,7 +343,7 @@ class StreamReader:
     problem = _misplaced(self.header, index, since)
     if problem:
       raise self._error(f"it {problem}")
-    if self.header.frame_count is not None and index >= self.header.frame_count:
+    if self._promised is not None and index >= self._promised:
       raise self._error("the header promised no more frames")
     if not since and self._seen:
       self._seen.add(index, self._offset, self._chain)
@@ -369,7 +370,7 @@ class StreamReader:
       raise self._error("the end record does not count the frames before it")
     if not self.frames:
       raise self._error("the stream has no frames")
-    if self.header.frame_count not in (None, self.frames):
+    if self._promised not in (None, self.frames):
       raise self._error(f"the header promised {self.header.frame_count} frames")
     if end.index_bytes != self.index_bytes:
       raise self._error("the end record does not state the size of the index")

@@ -40,6 +40,8 @@ class ResilientStreamReader(StreamReader):
     self.lost: list[range] = []
     self.faults: list[str] = []
     self._rewindable = None
+    # Neither chain nor seals cover the header's count: records are better witnesses.
+    self._promised = None
 
   def __iter__(self) -> Iterator[FrameRecord]:
     if self._rewindable is None:
@@ -56,6 +58,10 @@ class ResilientStreamReader(StreamReader):
         frame = None if self._ended else self._resume(0 if payload else 1)
       if frame is not None:
         yield frame
+    if self.header.frame_count not in (None, self.frames):
+      self.note(
+        f"the header promised {self.header.frame_count} frames, not {self.frames}"
+      )
 
   def note(self, fault: str) -> None:
     """Remembers what was wrong."""
@@ -74,6 +80,7 @@ class ResilientStreamReader(StreamReader):
             self.note(str(error))
             return None
     self._lose(self.header.frame_count or 0)
+    self.frames = max(self.frames, self.header.frame_count or 0)
     self._ended = True
     return None
 
@@ -103,11 +110,10 @@ class ResilientStreamReader(StreamReader):
       raise self._error(f"the record is malformed: {error}") from None
     if not self.frames <= end.frames <= self.frames + MAX_GAP:
       raise self._error("the end record does not count the frames before it")
-    if self.header.frame_count not in (None, end.frames):
-      raise self._error(f"the header promised {self.header.frame_count} frames")
     if self._file.read(1):
       raise self._error("something follows the end of the stream")
     self._lose(end.frames)
+    self.frames = end.frames
     self._ended = True
 
   def _lose(self, end: int, start: Optional[int] = None) -> None:
