@@ -208,15 +208,20 @@ def damaged_index(random, stream, _):
 
 def several(random, stream, other):
   """Two to four of the other damages, one after the other."""
+  damaged = stream
   for _ in range(int(random.integers(2, 5))):
     damage = SIMPLE[int(random.integers(len(SIMPLE)))]
     try:
-      stream = damage(random, stream, other)
+      damaged = damage(random, damaged, other)
     except (ValueError, IndexError, struct.error):
       continue  # too much is damaged already to do this one
-    if not stream:
+    if not damaged:
       break
-  return stream
+  # With the header and the records of the other stream it is the other, and sound.
+  header = len(split(other)[0]) + record.OVERHEAD
+  if damaged[:header] == other[:header]:
+    return several(random, stream, other)
+  return damaged
 
 
 def garbage(random, *_):
