@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from tfafs.coding import open_video, open_writer
+from tfafs.coding import StreamReader, StreamWriter, open_video, open_writer
 
 ROOT = pathlib.Path(__file__).parents[2]
 _SPEC = importlib.util.spec_from_file_location(
@@ -58,6 +58,12 @@ def command(monkeypatch, capfd):
       "raw_size",
       "color_matrix",
       "json",
+      "frame_checksums",
+      "index",
+      "resilient",
+      "strict",
+      "follow",
+      "follow_timeout",
       "start",
       "end",
     ):
@@ -180,7 +186,7 @@ def test_bad_streams_leave_nothing(command, video, saved_model, tmp_path):
     *("decompress: error: ", "made by png", str(other)),
   )
   for damaged, words in (
-    (data[:-26], ["truncated behind 5 whole frames"]),
+    (data[:-83], ["truncated behind 5 whole frames"]),
     (data[:500] + bytes([data[500] ^ 8]) + data[501:], ["frame 0", "damaged"]),
     (data + b"\0", ["something follows"]),
     (b"", ["empty"]),
@@ -262,3 +268,116 @@ def test_seek(command, video, frames, saved_model, tmp_path):
   assert code == 2 and "there is no frame 6: the stream has 6" in error
   code, _, error = command("decompress", stream, part, codec, "--start=2", "--end=2")
   assert code == 2 and "give 0 <= start < end" in error
+
+
+def test_index_is_written_to_plain_files(command, video, saved_model, tmp_path):
+  """Auto, on and off; and a jump through it."""
+  stream, model = tmp_path / "clip.tfafs", f"--saved_model={saved_model}"
+  for flag, entries in (("--gop=2", 3), ("--noindex", None), ("--index", 1)):
+    assert command("compress", video, stream, model, flag)[0] == 0
+    report = json.loads(command("inspect", stream, "--json")[1])
+    found = report["index"] and len(report["index"]["entries"])
+    assert found == entries and report["sound"]
+  os.mkfifo(tmp_path / "fifo")
+  piped = []
+  thread = threading.Thread(
+    target=lambda: piped.append((tmp_path / "fifo").read_bytes())
+  )
+  thread.start()
+  assert command("compress", video, tmp_path / "fifo", model)[0] == 0
+  thread.join(10)
+  stream.write_bytes(piped[0])
+  assert json.loads(command("inspect", stream, "--json")[1])["index"] is None
+
+
+def test_frame_checksums_and_strict(command, video, saved_model, tmp_path):
+  stream, out, model = (
+    tmp_path / "s",
+    tmp_path / "o.mkv",
+    f"--saved_model={saved_model}",
+  )
+  assert command("compress", video, stream, model)[0] == 0
+  code, said, _ = command("decompress", stream, out, model)
+  assert code == 0 and "exact" not in said
+  _fails(
+    command("decompress", stream, out, model, "--strict"), "no checksums of frames"
+  )
+  assert command("compress", video, stream, model, "--frame_checksums")[0] == 0
+  code, said, _ = command("decompress", stream, out, model, "--strict")
+  assert code == 0 and said.endswith(" frames/s, bit-exact, 6 checksums\n")
+  # Another checksum in the stream is what another decoder is to its own.
+  data = stream.read_bytes()
+  with open(stream, "rb") as file:
+    reader = StreamReader(file)
+    frames = [*reader]
+  with open(stream, "wb") as file:
+    writer = StreamWriter(file, reader.header._replace(frame_count=None))
+    for frame in frames:
+      checksum = bytearray(frame.checksum)
+      checksum[0] ^= 1
+      checksum[10] ^= 4
+      sent = checksum if frame.index == 4 else frame.checksum
+      writer.write(frame.kind, frame.strings, bytes(sent))
+    writer.close()
+  assert len(stream.read_bytes()) < len(data)  # it has no index
+  code, said, _ = command("decompress", stream, out, model)
+  assert code == 0 and "1 of 6 frames drifted: frame 4 drifted by at most 4 lev" in said
+  out.unlink()
+  _fails(command("decompress", stream, out, model, "--strict"), "frame 4 drifted")
+  assert not out.exists()
+
+
+def test_resilient(command, video, frames, saved_model, tmp_path):
+  stream, out, model = (
+    tmp_path / "s",
+    tmp_path / "o.mkv",
+    f"--saved_model={saved_model}",
+  )
+  assert command("compress", video, stream, model, "--gop=2")[0] == 0
+  code, _, said = command("decompress", stream, out, model, "--resilient")
+  assert (code, said) == (0, "")
+  groups = json.loads(command("inspect", stream, "--json")[1])["groups"]
+  data = bytearray(stream.read_bytes())
+  data[-sum(g["bytes"] for g in groups[1:]) - 106 + 20] ^= 1  # index and end: 73 and 33
+  stream.write_bytes(data)
+  _fails(command("decompress", stream, tmp_path / "none.mkv", model), "frame 2: ")
+  code, said, errors = command("decompress", stream, out, model, "--resilient")
+  assert code == 1 and "6 frames 30x19" in said
+  assert errors.splitlines() == [
+    f"{stream}: frame 2: the stream is damaged: the checksum of a record is wrong",
+    f"{stream}: 2 frames are known to be lost: 2-3",
+  ]
+  with open_video(out) as reader:
+    shown = [frames[i] for i in (0, 1, 1, 1, 4, 5)]
+    np.testing.assert_array_equal(list(reader), shown)
+
+
+def test_follow_a_file_while_it_is_written(video, frames, saved_model, tmp_path):
+  """compress IN - > FILE beside decompress FILE - --follow, in processes of their own."""
+  model, stream = f"--saved_model={saved_model}", tmp_path / "live"
+  with open(stream, "wb") as file:
+    decompress = _process("decompress", stream, "-", model, "--follow")
+    compress = subprocess.Popen(
+      [sys.executable, ROOT / "bin" / "compress", video, "-", model],
+      stdout=file,
+      stderr=subprocess.PIPE,
+    )
+    out, errors = decompress.communicate(timeout=120)
+  assert decompress.returncode == 0, errors
+  assert compress.wait(60) == 0
+  compress.stderr.close()
+  assert out.count(b"FRAME\n") == len(frames)
+
+
+def test_inspect_does_not_load_tensorflow(command, video, saved_model, tmp_path):
+  stream = tmp_path / "clip.tfafs"
+  assert command("compress", video, stream, f"--saved_model={saved_model}")[0] == 0
+  program = (
+    "import runpy, sys; sys.modules['tensorflow'] = sys.modules['av'] = None;"
+    f"sys.argv = ['inspect', {str(stream)!r}];"
+    f"runpy.run_path({str(ROOT / 'bin' / 'inspect')!r}, run_name='__main__')"
+  )
+  said = subprocess.run(
+    [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+  )
+  assert said.returncode == 0 and "on every machine" in said.stdout

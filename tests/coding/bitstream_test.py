@@ -6,12 +6,13 @@ import threading
 import zlib
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfafs.coding import packing, record
+from tfafs.coding import frame_checksum, packing, record
 from tfafs.coding.bitstream import StreamReader, StreamWriter
 from tfafs.coding.packing import FrameRecord, StreamError, StreamHeader
 
@@ -24,11 +25,11 @@ FRAMES = (
 )
 
 
-def write(frames=FRAMES, header=HEADER, close=True):
+def write(frames=FRAMES, header=HEADER, close=True, index=False):
   file = io.BytesIO()
-  writer = StreamWriter(file, header)
+  writer = StreamWriter(file, header, index)
   for frame in frames:
-    writer.write(frame.kind, frame.strings)
+    writer.write(frame.kind, frame.strings, frame.checksum)
   if close:
     writer.close()
   assert writer.num_bytes == len(file.getvalue())
@@ -43,6 +44,15 @@ def written(header, frames=FRAMES):
 def read(data, **kwargs):
   reader = StreamReader(io.BytesIO(data), **kwargs)
   return reader.header, tuple(reader)
+
+
+def identity(header, frames=FRAMES):
+  return packing.stream_id(packing.pack_header(written(header, frames)))
+
+
+def bodies_of(data):
+  """Bodies of the records behind the header, without seals and chains."""
+  return [p[: -8 if p[:1] in b"IEx" else -4] for p in payloads(data)[1:]]
 
 
 def payloads(data):
@@ -65,11 +75,13 @@ def chained(header, bodies):
   if not header.first_frame:
     header = header._replace(first_frame=zlib.crc32(bodies[0]))
   header = packing.pack_header(header)
-  chain = zlib.crc32(header[:-4])
+  identity = chain = zlib.crc32(header[:-4])
   out = [header]
   for body in bodies:
     chain = zlib.crc32(body, chain)
-    out.append(body + struct.pack("<I", chain))
+    seal = zlib.crc32(body, identity)
+    seal = struct.pack("<I", seal) if body[:1] in (b"I", b"E", b"x") else b""
+    out.append(body + seal + struct.pack("<I", chain))
   return framed(out)
 
 
@@ -104,16 +116,25 @@ def test_overhead_is_what_the_documentation_says():
   head = len(payloads(data)[0]) + record.OVERHEAD
   assert head == 65 + len(HEADER.model) + 16
   content = sum(len(s) for frame in FRAMES for s in frame.strings)
-  # Framing 16, chain 4, kind, index, number of strings, all lengths but the last.
-  assert len(data) == head + content + 25 + sum(22 + len(f.strings) for f in FRAMES)
+  # Framing 16, chain 4, kind, index, number of strings, all lengths but the last; the
+  # seals of two I frames.
+  frames = sum(22 + len(f.strings) for f in FRAMES) + 2 * 4
+  assert len(data) == head + content + 33 + frames
+  assert len(write(index=True)) == len(data) + 25 + 2 * 16
+  checked = tuple(f._replace(checksum=bytes(52)) for f in FRAMES)
+  header = HEADER._replace(frame_checksums=True)
+  assert len(write(checked, header)) == len(data) + 4 * 52
 
 
 def test_layout_is_as_documented():
   header, first, *_, end = payloads(write())
   assert header == packing.pack_header(written(HEADER))
-  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra")
-  assert first == b"I\0\2\5intra" + struct.pack("<I", chain)
-  assert end[:5] == b"E" + struct.pack("<I", 4)
+  chain = zlib.crc32(header[:-4] + b"I\0\2\5intra")  # of the first record: the seal too
+  assert first == b"I\0\2\5intra" + 2 * struct.pack("<I", chain)
+  body = b"E" + struct.pack("<II", 4, 0)
+  chain = zlib.crc32(header[:-4] + b"".join(bodies_of(write())))
+  seal = zlib.crc32(header[:-4] + body)
+  assert end == body + struct.pack("<II", seal, chain)
 
 
 def test_tf_data_reads_a_stream(tmp_path):
@@ -201,10 +222,14 @@ def test_bytes_behind_the_end():
 @pytest.mark.parametrize(
   ("bodies", "message", "frame"),
   [
-    ([b"E\0\0\0\0"], "has no frames", 0),
-    ([b"I\0\1x", b"E\2\0\0\0"], "does not count", 1),
-    ([b"I\0\1x", b"E\1\0\0\0\0"], "does not count", 1),
-    ([b"I\0\1x", b"E"], "does not count", 1),
+    ([b"E" + bytes(8)], "has no frames", 0),
+    ([b"I\0\1x", b"E\2\0\0\0" + bytes(4)], "does not count", 1),
+    ([b"I\0\1x", b"E\1\0\0\0" + bytes(5)], "end has 10 bytes, not 9", 1),
+    ([b"I\0\1x", b"E"], "end has 1 bytes, not 9", 1),
+    ([b"I\0\1x", b"E\1\0\0\0\1\0\0\0"], "state the size of the index", 1),
+    ([b"I\0\1x", b"x" + bytes(16), b"P\1\1x"], "index .* where they are", 1),
+    ([b"I\0\1x", b"x" + bytes(15)], "index of 16 bytes", 1),
+    ([b"I\0\1x", b"x"], "index of 1 bytes", 1),
     ([b"I\1\1x"], "says it is frame 1", 0),
     ([b"P\0\1x"], "no I frame before it", 0),
     ([b"I\0\1x", b"P\1\1x", b"P\2\1x", b"P\3\1x"], "the GOP is 3", 3),
@@ -221,6 +246,16 @@ def test_malformed_records_with_every_checksum_right(bodies, message, frame):
   fails(chained(HEADER, bodies), message, frame)
 
 
+def test_index_in_the_wrong_place():
+  entry = struct.pack("<IQI", 0, 81 + 4, identity(HEADER))
+  first, *rest, _ = bodies_of(write())
+  plain = [first, b"x" + entry]
+  assert len(write()) < len(chained(HEADER, [*plain, *rest]))
+  fails(chained(HEADER, [*plain, *rest]), "not the last record before the end", 1)
+  fails(chained(HEADER, [*plain, b"x" + entry]), "not the last record", 1)
+  fails(chained(HEADER, [b"x" + entry]), "index does not list", 0)
+
+
 def test_records_too_short_for_a_chain():
   for payload in (b"", b"I", b"IIII"):
     data = framed([packing.pack_header(HEADER), payload])
@@ -229,7 +264,7 @@ def test_records_too_short_for_a_chain():
 
 def test_records_of_lower_case_kinds_are_skipped():
   header = HEADER._replace(first_frame=zlib.crc32(b"I\0\1x"))
-  bodies = [b"xindex", b"I\0\1x", b"y", b"E\1\0\0\0"]
+  bodies = [b"zulu", b"I\0\1x", b"y", b"E\1\0\0\0" + bytes(4)]
   data = chained(header, bodies)
   assert read(data)[1] == (FrameRecord(0, "I", (b"x",)),)
 
@@ -237,7 +272,7 @@ def test_records_of_lower_case_kinds_are_skipped():
 def test_frame_count_in_the_header_is_held_to():
   header = HEADER._replace(frame_count=4)
   assert read(write(header=header)) == (written(header), FRAMES)
-  bodies = [payload[:-4] for payload in payloads(write())[1:]]
+  bodies = bodies_of(write())
   for count, frame in ((5, 4), (3, 3)):
     wrong = HEADER._replace(frame_count=count)
     fails(chained(wrong, bodies), "the header promised", frame)
@@ -272,6 +307,11 @@ def test_writer_refuses_what_a_reader_would():
     writer.close()
   with pytest.raises(ValueError, match="more than"):
     writer.write("I", [bytes(1 << 17)])
+  with pytest.raises(ValueError, match=r"has a checksum; the header says .*=False"):
+    writer.write("I", [b"x"], bytes(52))
+  checked = StreamWriter(io.BytesIO(), HEADER._replace(frame_checksums=True))
+  with pytest.raises(ValueError, match=r"has no checksum; the header says .*=True"):
+    checked.write("I", [b"x"])
   writer.write("I", [b"x"])
   writer.write("P", [b"x"])
   writer.write("P", [b"x"])
@@ -330,14 +370,15 @@ def test_live_through_a_pipe():
 
 def test_first_frame_that_the_header_does_not_announce():
   header = HEADER._replace(first_frame=1)
-  fails(chained(header, [b"I\0\1x", b"E\1\0\0\0"]), "the header announces", 0)
+  fails(chained(header, [b"I\0\1x"]), "the header announces", 0)
 
 
 def test_example_of_the_documentation():
   text = (pathlib.Path(__file__).parents[2] / "docs" / "bitstream.md").read_text()
-  stream = bytes.fromhex(text.split("```")[1])
+  checksum, stream = (bytes.fromhex(part) for part in text.split("```")[1::2])
   header = StreamHeader(
-    *("stat_ssf_sp", bytes(range(32)), 640, 272, 2, Fraction(30000, 1001), 12)
+    *("stat_ssf_sp", bytes(range(32)), 640, 272, 2, Fraction(30000, 1001), 12),
+    exact_index=True,
   )
   frames = (
     FrameRecord(0, "I", (b"latent", b"hyper")),
@@ -345,4 +386,6 @@ def test_example_of_the_documentation():
   )
   header = written(header, frames)
   assert read(stream) == (header, frames)
-  assert write(frames, header) == stream
+  assert write(frames, header, index=True) == stream
+  frame = (7 * np.arange(16 * 16 * 3) % 256).astype(np.uint8).reshape([16, 16, 3])
+  assert frame_checksum.checksum(frame) == checksum

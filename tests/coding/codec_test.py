@@ -16,6 +16,7 @@ def test_metadata(codec):
   assert codec.intra_parts == ("upper", "lower")
   assert codec.inter_parts == ("red", "green", "blue")
   assert codec.min_size == 16
+  assert codec.exact_index is True
 
 
 def test_decoder_follows_encoder(codec, frames):
@@ -104,8 +105,14 @@ def test_frame_of_another_size_in_the_strings(codec, frames):
 
 
 def test_stream_of_another_model(codec, other_codec):
-  header = StreamHeader(codec.model, codec.fingerprint, 16, 16, None, 1, 1)
+  header = StreamHeader(
+    codec.model, codec.fingerprint, 16, 16, None, 1, 1, exact_index=True
+  )
   codec.check_header(header)
+  with pytest.raises(
+    StreamError, match=r"exact_index=False, its codec in .* says True"
+  ):
+    codec.check_header(header._replace(exact_index=False))
   with pytest.raises(StreamError) as error:
     other_codec.check_header(header)
   for name in (codec.fingerprint.hex()[:16], other_codec.fingerprint.hex()[:16], "png"):
@@ -133,6 +140,8 @@ def test_load_what_is_no_codec(tmp_path, saved_model, export_png_codec):
   fails(tmp_path / "unnamed", "states fingerprint 'cafe'")
   export_png_codec(tmp_path / "partless", inter_parts=[])
   fails(tmp_path / "partless", r"states inter_parts \[\]")
+  export_png_codec(tmp_path / "vague", exact_index="perhaps")
+  fails(tmp_path / "vague", "states exact_index 'perhaps'")
   shutil.copytree(saved_model, tmp_path / "cut")
   graph = tmp_path / "cut" / "saved_model.pb"
   graph.write_bytes(graph.read_bytes()[:1000])

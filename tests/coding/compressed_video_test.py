@@ -169,7 +169,7 @@ def test_file_that_cannot_grow_is_named_and_removed(codec, frames, tmp_path):
 
 
 def test_damaged_stream_leaves_no_file(codec, frames, stream, tmp_path):
-  (tmp_path / "stream").write_bytes(stream[:-30])
+  (tmp_path / "stream").write_bytes(stream[:-34])
   with pytest.raises(StreamError, match="truncated behind 6 whole frames"):
     decompress_video(codec, tmp_path / "stream", tmp_path / "out.mkv")
   with pytest.raises(StreamError, match="truncated behind 6"):

@@ -88,5 +88,36 @@ def test_text(written):
   text = inspection.format_report(inspection.inspect_stream(io.BytesIO(data)), "clip")
   assert text.startswith("clip: a_model, 40x20, 29.97 frames/s, GOP 3\n")
   assert "frames   4 (live), 0.13 s" in text
+  assert "where it was written: scale indexes from floating point" in text
+  assert "no checksums of decoded frames" in text and "index    none" in text
+  assert "groups   2, of 1 to 3 frames" in text
   assert "checks   sound to its end" in text
   assert "300 + 0 + 2 + 1" in text
+
+
+def test_guarantee_index_and_checksums():
+  file = io.BytesIO()
+  header = HEADER._replace(exact_index=True, frame_checksums=True)
+  writer, ends = StreamWriter(file, header, index=True), []
+  for number, (kind, strings) in enumerate(FRAMES):
+    writer.write(kind, strings, bytes([number]) * 52)
+    ends.append(len(file.getvalue()))
+  writer.close()
+  report = inspection.inspect_stream(io.BytesIO(file.getvalue()))
+  assert report.fault is None
+  sizes = [frame.num_bytes for frame in report.frames]
+  assert sizes[1:] == [b - a for a, b in zip(ends, ends[1:])]
+  assert [frame.crc for frame in report.frames] == [n * 0x01010101 for n in range(4)]
+  loaded = json.loads(json.dumps(report.to_json()))
+  assert loaded["header"]["exact_index"] and loaded["header"]["frame_checksums"]
+  assert loaded["index"] == {
+    "bytes": 57,
+    "entries": [
+      {"frame": 0, "offset": ends[0] - sizes[0]},
+      {"frame": 3, "offset": ends[2]},
+    ],
+  }
+  assert loaded["frames"][3]["crc"] == "03030303"
+  text = inspection.format_report(report, "clip")
+  assert "on every machine" in text and "52 bytes for each decoded frame" in text
+  assert "index    2 entries, 57 bytes" in text and "  03030303  7 + 1" in text

@@ -1,4 +1,5 @@
 import struct
+import zlib
 from fractions import Fraction
 
 import pytest
@@ -23,6 +24,8 @@ headers = st.builds(
   gop=st.integers(0, 2**32 - 1),
   quality=st.none() | st.integers(0, 254),
   first_frame=st.integers(0, 2**32 - 1),
+  exact_index=st.booleans(),
+  frame_checksums=st.booleans(),
 )
 
 
@@ -34,7 +37,7 @@ def test_header_round_trip(header):
 def test_header_bytes_are_as_documented():
   assert packing.pack_header(HEADER) == (
     b"TFAFS"
-    + bytes([1, 0])
+    + bytes([2, 0])
     + struct.pack("<HH", 641, 361)
     + struct.pack("<III", 25, 1, 12)
     + bytes([255])
@@ -93,7 +96,7 @@ DATA = packing.pack_header(HEADER)
   [
     (b"", "not a tfafs stream"),
     (b"TFAFX" + DATA[5:], "not a tfafs stream"),
-    (_replaced(DATA, 5, b"\2"), "format version 2; this tfafs reads version 1"),
+    (_replaced(DATA, 5, b"\1"), "format version 1; this tfafs reads version 2"),
     (_replaced(DATA, 6, b"\x81"), "flags 0x81"),
     (DATA[:30], "only 30 bytes"),
     (DATA + b"\0", "differ in length"),
@@ -142,12 +145,14 @@ frames = st.builds(
   index=st.integers(0, 2**32 - 2),
   kind=st.sampled_from("IP"),
   strings=st.lists(st.binary(max_size=200), min_size=1, max_size=9).map(tuple),
+  checksum=st.none() | st.binary(min_size=52, max_size=52),
 )
 
 
 @given(frames)
 def test_frame_round_trip(frame):
-  assert packing.unpack_frame(packing.pack_frame(frame)) == frame
+  body = packing.pack_frame(frame)
+  assert packing.unpack_frame(body, frame.checksum is not None) == frame
 
 
 def test_frame_bytes_are_as_documented():
@@ -163,19 +168,59 @@ def test_frame_bytes_are_as_documented():
     FrameRecord(0, "B", (b"",)),
     FrameRecord(0, "I", ()),
     FrameRecord(0, "I", (b"",) * 256),
+    FrameRecord(0, "I", (b"",), b"short"),
   ],
 )
 def test_frames_that_cannot_be_written(frame):
-  with pytest.raises(ValueError, match=r"kind is|strings, not"):
+  with pytest.raises(
+    ValueError, match=r"kind is|strings, not|checksum has 52 bytes, not 5"
+  ):
     packing.pack_frame(frame)
 
 
-@given(st.binary(min_size=1, max_size=60))
-def test_any_bytes_are_a_frame_or_a_value_error(body):
+@given(st.binary(min_size=1, max_size=120), st.booleans())
+def test_any_bytes_are_a_frame_or_a_value_error(body, has_checksum):
   try:
-    frame = packing.unpack_frame(body)
+    frame = packing.unpack_frame(body, has_checksum)
   except ValueError:
     return
   assert sum(map(len, frame.strings)) < len(body)
   if frame.kind in "IP":
     assert packing.pack_frame(frame) == body
+
+
+@given(st.integers(1, 2**32 - 1), st.integers(0, 2**32 - 1), st.binary(max_size=16))
+def test_end_round_trip(frames, index_bytes, noise):
+  end = packing.EndRecord(frames, index_bytes)
+  body = packing.pack_end(end)
+  assert len(body) == 9
+  assert packing.unpack_end(body) == end
+  if len(noise) != 9 or noise[:1] != b"E":
+    with pytest.raises(ValueError, match="end"):
+      packing.unpack_end(noise)
+
+
+@given(
+  st.binary(min_size=1, max_size=50), st.sampled_from([b"I", b"P", b"E", b"x", b"q"])
+)
+def test_payload_round_trip(rest, kind):
+  body, header = kind + rest, b"a header" + bytes(4)
+  identity = packing.stream_id(header)
+  assert identity == zlib.crc32(b"a header")
+  payload = packing.pack_payload(body, 5, identity)
+  assert packing.unpack_payload(payload, identity) == (body, zlib.crc32(body, 5))
+  sealed = kind in b"IEx"
+  assert len(payload) == len(body) + 4 + 4 * sealed
+  altered = kind + bytes([payload[1] ^ 1]) + payload[2:]
+  for wrong, name in ((altered, identity), (payload, identity ^ 1)):
+    if sealed:
+      with pytest.raises(ValueError, match="its seal is wrong"):
+        packing.unpack_payload(wrong, name)
+    else:
+      packing.unpack_payload(wrong, name)
+
+
+@pytest.mark.parametrize("payload", [b"", b"P", b"Pabc", b"Iabcdefg", b"E" + bytes(6)])
+def test_payloads_too_short(payload):
+  with pytest.raises(ValueError, match=f"a record of {len(payload)} bytes"):
+    packing.unpack_payload(payload, 0)

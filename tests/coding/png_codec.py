@@ -39,6 +39,7 @@ class PngCodec(tf.Module):
       "beta": 1.0,
       "steps": 0,
       "min_size": 16,
+      "exact_index": True,
       **metadata,
     }
     self.metadata = json.dumps(metadata)

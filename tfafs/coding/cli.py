@@ -1,11 +1,11 @@
-"""What the commands in bin/ share: arguments, one-line errors, progress.
+"""What the commands in bin/ share: one-line errors, signals, progress.
 
 A command ends with exit code 0 when it did its work, 2 with one line on stderr when
-it could not, 1 where `bin/inspect` finds a stream damaged, 130 after Ctrl-C and 143
-after SIGTERM; in none of the latter cases does it leave an output file.
+it could not, 130 after Ctrl-C and 143 after SIGTERM; in none of the latter cases does
+it leave an output file. 1 says that a stream is not whole: from `bin/inspect`, and from
+`bin/decompress --resilient`, which then has written what there was.
 """
 
-import json
 import os
 import signal
 import sys
@@ -14,17 +14,6 @@ from collections.abc import Sequence
 from typing import Callable, NoReturn, Optional
 
 from absl import app, flags
-
-from tfafs.coding.codec import Codec
-from tfafs.coding.compressed_video import (
-  CompressedVideoReader,
-  compress_video,
-  decompress_video,
-)
-from tfafs.coding.inspection import format_report, inspect_stream
-from tfafs.coding.video_reader import open_video, parse_size
-
-_STDIO = "-"
 
 
 def fail(message: str) -> NoReturn:
@@ -112,131 +101,3 @@ class Progress:
   def __exit__(self, *_) -> None:
     if self._terminal:
       print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _two_paths(arguments: Sequence[str]) -> tuple[str, str]:
-  if len(arguments) != 2:
-    raise ValueError(
-      f"give two arguments, IN and OUT, not {len(arguments)}; --help says more"
-    )
-  source, output = arguments
-  both_exist = os.path.exists(source) and os.path.exists(output)
-  if both_exist and os.path.samefile(source, output):
-    raise ValueError(f"IN and OUT are the same file: {source}")
-  return source, output
-
-
-def _load(saved_model: Optional[str]) -> Codec:
-  if not saved_model:
-    raise ValueError("--saved_model=DIR is missing: give the codec's folder")
-  return Codec.load(saved_model)
-
-
-def compress(
-  arguments: Sequence[str],
-  saved_model: Optional[str],
-  gop: int,
-  frames: Optional[int],
-  raw_size: Optional[str],
-  color_matrix: Optional[str],
-) -> None:
-  """What bin/compress does.
-
-  Args:
-    arguments: [IN, OUT]; "-" is stdin or stdout.
-    saved_model: folder of the exported codec.
-    gop: every `gop`-th frame is intra; 0: only the first is.
-    frames: compress only as many; None: all.
-    raw_size: "WIDTHxHEIGHT" of a raw YUV file, or empty.
-    color_matrix: "bt601", "bt709", or empty to take the file's own.
-
-  Raises:
-    ValueError: an argument is wrong, or IN is no video.
-    OSError: a file cannot be read or written.
-  """
-  source, output = _two_paths(arguments)
-  size = parse_size(raw_size, "--raw_size")
-  with open_video(
-    sys.stdin.buffer if source == _STDIO else source,
-    size=size,
-    matrix=color_matrix or None,
-  ) as video:
-    total = min(filter(None, (video.frame_count, frames)), default=None)
-    codec = _load(saved_model)
-    with Progress("compressed", total) as progress:
-      summary = compress_video(
-        codec,
-        video,
-        sys.stdout.buffer if output == _STDIO else output,
-        gop=gop,
-        max_frames=frames,
-        on_frame=progress,
-      )
-  rate = summary.frames / summary.seconds
-  print(
-    f"{output}: {summary.frames} frames {summary.width}x{summary.height}, "
-    f"{summary.num_bytes} bytes, {summary.bits_per_pixel:.4f} bits per pixel, "
-    f"PSNR {summary.psnr:.2f} dB, {rate:.2f} frames/s",
-    file=sys.stderr if output == _STDIO else sys.stdout,
-  )
-
-
-def decompress(
-  arguments: Sequence[str],
-  saved_model: Optional[str],
-  start: int = 0,
-  end: Optional[int] = None,
-) -> None:
-  """What bin/decompress does.
-
-  Args:
-    arguments: [IN, OUT]; "-" is stdin or stdout (as y4m).
-    saved_model: folder of the codec that compressed IN.
-    start: first frame to decompress.
-    end: frame to stop before, or None.
-
-  Raises:
-    ValueError: an argument is wrong, or IN is not a sound stream of this codec.
-    OSError: a file cannot be read or written.
-  """
-  source, output = _two_paths(arguments)
-  codec = _load(saved_model)
-  with (
-    CompressedVideoReader(
-      codec, sys.stdin.buffer if source == _STDIO else source, start, end
-    ) as reader,
-    Progress("decompressed", reader.frame_count) as progress,
-  ):
-    summary = decompress_video(
-      codec,
-      reader,
-      sys.stdout.buffer if output == _STDIO else output,
-      on_frame=progress,
-    )
-  rate = summary.frames / summary.seconds
-  print(
-    f"{output}: {summary.frames} frames {summary.width}x{summary.height}, "
-    f"{rate:.2f} frames/s",
-    file=sys.stderr if output == _STDIO else sys.stdout,
-  )
-
-
-def inspect(arguments: Sequence[str], as_json: bool) -> None:
-  """What bin/inspect does; exits with code 1 if the stream is damaged or cut.
-
-  Args:
-    arguments: [STREAM]; "-" is stdin.
-    as_json: whether to print JSON.
-
-  Raises:
-    ValueError: an argument is wrong, or STREAM is no stream.
-    OSError: it cannot be read.
-  """
-  if len(arguments) != 1:
-    raise ValueError(f"give one argument, STREAM, not {len(arguments)}")
-  name = arguments[0]
-  report = inspect_stream(sys.stdin.buffer if name == _STDIO else name)
-  text = json.dumps(report.to_json(), indent=2) if as_json else None
-  print(text or format_report(report, name))
-  if report.fault:
-    sys.exit(1)

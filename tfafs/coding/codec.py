@@ -31,6 +31,7 @@ _METADATA = {
   "inter_parts": lambda value: bool(value),
   "state": lambda value: "reference" in (value or ()),
   "min_size": lambda value: isinstance(value, int),
+  "exact_index": lambda value: isinstance(value, bool),
 }
 
 
@@ -62,6 +63,8 @@ class Codec:
       carry it; only a codec with the same fingerprint decodes them.
     intra_parts, inter_parts: names of the bit strings of I and P frames.
     min_size: smallest width and height, in pixels.
+    exact_index: whether what drives the range coder comes from exact integer
+      arithmetic, so that its streams decode on every machine.
   """
 
   def __init__(self, path: str, model: Any, metadata: dict):
@@ -72,6 +75,7 @@ class Codec:
     self.intra_parts = tuple(metadata["intra_parts"])
     self.inter_parts = tuple(metadata["inter_parts"])
     self.min_size = int(metadata["min_size"])
+    self.exact_index: bool = metadata["exact_index"]
     self.state_names = tuple(metadata["state"])
     self._model = model  # the signatures do not keep their variables alive
     self.signatures = model.signatures
@@ -116,6 +120,7 @@ class Codec:
         f"the codec in {path!r} has format version {version}; this tfafs runs version "
         f"{METADATA_VERSION}: use the tfafs that exported it, or export it again"
       )
+    metadata.setdefault("exact_index", False)  # nothing stated, nothing promised
     for name, good in _METADATA.items():
       if not good(metadata.get(name)):
         raise ValueError(
@@ -135,6 +140,11 @@ class Codec:
         f"the stream was made by {header.model} {header.fingerprint.hex()[:16]}; "
         f"the codec in {self.path!r} is {self.model} {self.fingerprint.hex()[:16]}: "
         "give the SavedModel that compressed it"
+      )
+    if header.exact_index != self.exact_index:
+      raise StreamError(
+        f"the stream's header says exact_index={header.exact_index}, its codec in "
+        f"{self.path!r} says {self.exact_index}: the header is not what was written"
       )
 
 
@@ -247,7 +257,8 @@ class Decoder:
     """Decodes the next frame.
 
     Args:
-      frame: anything with a `kind` ("I" or "P") and `strings` (bytes per part).
+      frame: anything with a `kind` ("I" or "P") and `strings` (bytes per part); its
+        `index`, if it has one, is what error messages call it.
 
     Returns:
       uint8 [H, W, 3], RGB; equal to the encoder's reconstruction.
@@ -257,14 +268,16 @@ class Decoder:
       MemoryError: the frame is too large for this machine.
     """
     intra = frame.kind == "I"
+    index = self.frames if isinstance(frame, EncodedFrame) else frame.index
     parts = self.codec.intra_parts if intra else self.codec.inter_parts
     if len(frame.strings) != len(parts):
-      raise self._error(
+      raise _error(
+        index,
         f"it has {len(frame.strings)} strings; an {frame.kind} frame of "
-        f"{self.codec.model} has {len(parts)} ({', '.join(parts)})"
+        f"{self.codec.model} has {len(parts)} ({', '.join(parts)})",
       )
     if not intra and not self._state:
-      raise self._error("a P frame cannot be decoded before an I frame")
+      raise _error(index, "a P frame cannot be decoded before an I frame")
     strings = tf.constant(list(frame.strings), tf.string)
     signatures = self.codec.signatures
     try:
@@ -277,16 +290,17 @@ class Decoder:
     except tf.errors.ResourceExhaustedError as error:
       raise MemoryError(_out_of_memory(self._shape)) from error
     except tf.errors.OpError as error:
-      raise self._error(f"its strings do not decode: {_first_line(error)}") from error
+      raise _error(index, f"its strings do not decode: {_first_line(error)}") from error
     if reconstruction.shape != self._shape:
-      raise self._error(f"it decodes to {reconstruction.shape}, not {self._shape}")
+      raise _error(index, f"it decodes to {reconstruction.shape}, not {self._shape}")
     self._state = state
     self.frames += 1
     return reconstruction
 
-  def _error(self, message: str) -> StreamError:
-    return StreamError(f"frame {self.frames}: {message}", frame=self.frames)
-
 
 def _out_of_memory(shape: tuple) -> str:
   return f"not enough memory for frames of {shape[1]}x{shape[0]}"
+
+
+def _error(index: int, message: str) -> StreamError:
+  return StreamError(f"frame {index}: {message}", frame=index)

@@ -1,33 +1,27 @@
 """Compressed video files: write and read them frame by frame, or whole.
 
-`CompressedVideoReader` looks like the readers of `open_video`: it has a width, height,
-frame rate, and yields frames; so whatever takes a video file takes a stream.
+`CompressedVideoReader` lives in `compressed_reader.py`.
 """
 
 import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
-from tfafs.coding.bitstream import StreamReader, StreamWriter
-from tfafs.coding.codec import Codec, Decoder, EncodedFrame, Encoder
+from tfafs.coding import frame_checksum
+from tfafs.coding.bitstream import StreamWriter
+from tfafs.coding.codec import Codec, EncodedFrame, Encoder
+from tfafs.coding.compressed_reader import CompressedVideoReader, PathOrFile, is_path
+from tfafs.coding.frame_checksum import DriftSummary
 from tfafs.coding.output import OutputFile, naming_errors
-from tfafs.coding.packing import StreamHeader
+from tfafs.coding.packing import StreamError, StreamHeader
 from tfafs.coding.video_reader import open_video
 from tfafs.coding.video_writer import open_writer
-
-_MAX_WAITING = 64  # records of frames that seeking may not need to decode
-
-PathOrFile = Union[str, os.PathLike, BinaryIO]
-
-
-def _is_path(value: Any) -> bool:
-  return isinstance(value, (str, os.PathLike))
 
 
 class CompressionSummary(NamedTuple):
@@ -57,12 +51,24 @@ class CompressionSummary(NamedTuple):
 
 
 class DecompressionSummary(NamedTuple):
-  """What `decompress_video` did: frames, their size in pixels, wall time."""
+  """What `decompress_video` did.
+
+  Attributes:
+    frames: number of frames written, those that stand in for lost ones included.
+    width, height: of a frame, in pixels.
+    seconds: wall time.
+    drift: DriftSummary, or None if the stream has no checksums of frames.
+    lost: list of `range`, the frames that could not be had. Empty unless resilient.
+    faults: list of str, what was wrong with the stream. Empty unless resilient.
+  """
 
   frames: int
   width: int
   height: int
   seconds: float
+  drift: Optional[DriftSummary] = None
+  lost: Sequence[range] = ()
+  faults: Sequence[str] = ()
 
 
 def psnr(frame: np.ndarray, reconstruction: np.ndarray) -> float:
@@ -92,6 +98,8 @@ class CompressedVideoWriter:
     height: int,
     frame_rate: Union[Fraction, float],
     gop: int = 12,
+    frame_checksums: bool = False,
+    index: bool = False,
   ):
     """Opens the output; the header is written with the first frame.
 
@@ -102,6 +110,10 @@ class CompressedVideoWriter:
       height: of the frames, in pixels.
       frame_rate: frames per second.
       gop: every `gop`-th frame is intra; 0: only the first is.
+      frame_checksums: whether to store 52 bytes per frame by which a decoder knows
+        whether its frame is bit-exact, or how far it drifted (`frame_checksum.py`).
+      index: whether to end the stream with an index for seeking, 16 bytes per intra
+        frame.
 
     Raises:
       ValueError: an argument is out of range, or `output` cannot be a file.
@@ -116,11 +128,13 @@ class CompressedVideoWriter:
       frame_count=None,
       frame_rate=Fraction(frame_rate).limit_denominator(1 << 20),
       gop=gop,
+      exact_index=codec.exact_index,
+      frame_checksums=frame_checksums,
     )
-    self._output = OutputFile(output) if _is_path(output) else None
+    self._output = OutputFile(output) if is_path(output) else None
     self._live = None if self._output else output
     try:
-      self._stream = StreamWriter(self._live or self._output.file, header)
+      self._stream = StreamWriter(self._live or self._output.file, header, index)
     except BaseException:
       self._discard()
       raise
@@ -160,8 +174,11 @@ class CompressedVideoWriter:
         f"[{header.height}, {header.width}, 3]"
       )
     encoded = self._encoder.encode(frame)
+    checksum = None
+    if header.frame_checksums:
+      checksum = frame_checksum.checksum(encoded.reconstruction)
     with naming_errors(self._output):
-      self._stream.write(encoded.kind, encoded.strings)
+      self._stream.write(encoded.kind, encoded.strings, checksum)
       if self._live is not None:
         self._live.flush()
     return encoded
@@ -193,106 +210,6 @@ class CompressedVideoWriter:
       self._output.discard()
 
 
-class CompressedVideoReader:
-  """Decompresses the frames of a stream, one at a time. A context manager.
-
-  Iteration yields uint8 [height, width, 3] and raises StreamError where the stream is
-  damaged or cut, after all frames before that point. Of frames before `start` only
-  those since the last intra frame are decoded; nothing behind `end` is read.
-
-  Attributes:
-    header: StreamHeader.
-    width, height, frame_rate: of the video, as in the header.
-    frame_count: number of frames that iteration yields, None if it is not known.
-  """
-
-  def __init__(
-    self,
-    codec: Codec,
-    source: PathOrFile,
-    start: int = 0,
-    end: Optional[int] = None,
-  ):
-    """Opens the stream and reads its header.
-
-    Args:
-      codec: the Codec that wrote it.
-      source: path, or binary file object with `read`.
-      start: first frame to yield.
-      end: frame to stop before; None: go on to the end of the stream.
-
-    Raises:
-      StreamError: it is no stream, or one of another codec.
-      ValueError: the stream cannot have the frames asked for.
-      OSError: it cannot be read.
-    """
-    if start < 0 or (end is not None and end <= start):
-      raise ValueError(f"start={start}, end={end}: give 0 <= start < end")
-    self._start, self._end = start, end
-    self._file = open(source, "rb") if _is_path(source) else source  # noqa: SIM115
-    self._owned = _is_path(source)
-    try:
-      self._stream = StreamReader(self._file)
-      self.header = self._stream.header
-      codec.check_header(self.header)
-      self.width, self.height = self.header.width, self.header.height
-      self.frame_rate = self.header.frame_rate
-      self.frame_count = self._count_frames()
-      self._decoder = Decoder(codec, self.width, self.height)
-    except BaseException:
-      self.close()
-      raise
-
-  def __iter__(self) -> Iterator[np.ndarray]:
-    waiting = []  # Records since the last intra frame, until one of them is wanted.
-    for record in self._stream:
-      if record.kind == "I":
-        waiting.clear()
-      waiting.append(record)
-      if record.index < self._start:
-        # Where no intra frame is near, decoding at once keeps memory bounded.
-        if len(waiting) >= _MAX_WAITING:
-          for skipped in waiting:
-            self._decoder.decode(skipped)
-          waiting.clear()
-      else:
-        *before, last = waiting
-        for skipped in before:
-          self._decoder.decode(skipped)
-        yield self._decoder.decode(last)
-        waiting.clear()
-      if self._end is not None and record.index + 1 >= self._end:
-        return
-    if self._stream.frames <= self._start:
-      raise self._no_such_frame(self._start, self._stream.frames)
-    if self._end is not None:
-      raise self._no_such_frame(self._end - 1, self._stream.frames)
-
-  def _count_frames(self) -> Optional[int]:
-    count = self.header.frame_count
-    if count is None:
-      return None if self._end is None else self._end - self._start
-    last = self._start if self._end is None else self._end - 1
-    if last >= count:
-      raise self._no_such_frame(last, count)
-    return (count if self._end is None else self._end) - self._start
-
-  @staticmethod
-  def _no_such_frame(index, count):
-    return ValueError(f"there is no frame {index}: the stream has {count}, from 0")
-
-  def close(self) -> None:
-    """Closes the file if it was opened here."""
-    if self._owned:
-      self._file.close()
-
-  def __enter__(self) -> "CompressedVideoReader":
-    return self
-
-  def __exit__(self, *_) -> None:
-    self.close()
-
-
 def compress_video(
   codec: Codec,
   video: Union[str, os.PathLike, Iterable[np.ndarray]],
@@ -300,6 +217,8 @@ def compress_video(
   gop: int = 12,
   max_frames: Optional[int] = None,
   on_frame: Optional[Callable[[int, np.ndarray, EncodedFrame], None]] = None,
+  frame_checksums: bool = False,
+  index: bool = False,
 ) -> CompressionSummary:
   """Compresses a video into a stream, one frame in memory at a time.
 
@@ -311,6 +230,8 @@ def compress_video(
     gop: every `gop`-th frame is intra; 0: only the first is.
     max_frames: stop after as many; None: take all.
     on_frame: called as `on_frame(index, frame, encoded)` after each frame.
+    frame_checksums: whether to store a checksum of each decoded frame.
+    index: whether to end the stream with an index for seeking.
 
   Returns:
     CompressionSummary.
@@ -324,18 +245,20 @@ def compress_video(
   start = time.monotonic()
   psnrs, bits = [], 0.0
   with contextlib.ExitStack() as stack:
-    if _is_path(video):
+    if is_path(video):
       video = stack.enter_context(open_video(video))
     size = (video.width, video.height)
     writer = stack.enter_context(
-      CompressedVideoWriter(codec, output, *size, video.frame_rate, gop)
+      CompressedVideoWriter(
+        codec, output, *size, video.frame_rate, gop, frame_checksums, index
+      )
     )
-    for index, frame in enumerate(itertools.islice(video, max_frames)):
+    for number, frame in enumerate(itertools.islice(video, max_frames)):
       encoded = writer.write(frame)
       psnrs.append(psnr(frame, encoded.reconstruction))
       bits += float(np.sum(encoded.bits, dtype=np.float64))
       if on_frame:
-        on_frame(index, frame, encoded)
+        on_frame(number, frame, encoded)
     if not psnrs:
       raise ValueError("the video has no frames: there is nothing to compress")
   return CompressionSummary(
@@ -357,18 +280,24 @@ def decompress_video(
 ) -> DecompressionSummary:
   """Decompresses a stream into a video file, one frame in memory at a time.
 
+  Where a resilient reader misses frames, the frame before them is repeated as often (in
+  front of the first that it has: that one), so that all others keep their time. Frames
+  missing behind the last one are left out.
+
   Args:
     codec: the Codec that wrote the stream.
     source: path of the stream, binary file object, or CompressedVideoReader.
     output: path, as `open_writer` takes (.mkv, .y4m, or PNG), which appears whole or
       not at all; or a binary file object, which is given y4m.
-    on_frame: called as `on_frame(index, frame)` after each frame.
+    on_frame: called as `on_frame(number, frame)` after each frame that was decoded,
+      with how many were written before it.
 
   Returns:
     DecompressionSummary.
 
   Raises:
-    StreamError: the stream is damaged, cut, or of another codec.
+    StreamError: the stream is damaged, cut, or of another codec; from a resilient
+      reader only if there is not a single frame.
     ValueError: `output` has a format that cannot be written.
     OSError: a file cannot be read or written.
   """
@@ -380,8 +309,22 @@ def decompress_video(
   with context as reader:
     size = (reader.width, reader.height)
     with open_writer(output, *size, reader.frame_rate) as writer:
-      for index, frame in enumerate(reader):
+      last = None
+      for frame in reader:
+        number = reader.index - reader.start
+        for _ in range(writer.frame_count, number):
+          writer.write(frame if last is None else last)
         writer.write(frame)
+        last = frame
         if on_frame:
-          on_frame(index, frame)
-  return DecompressionSummary(index + 1, *size, time.monotonic() - start)
+          on_frame(number, frame)
+      if last is None:
+        raise StreamError(f"no frame can be had: {'; '.join(reader.faults)}")
+  return DecompressionSummary(
+    writer.frame_count,
+    *size,
+    time.monotonic() - start,
+    reader.drift,
+    reader.lost,
+    reader.faults,
+  )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple, Optional, Union
 
-from tfafs.coding import bitstream, packing, record
+from tfafs.coding import bitstream, packing, record, seek_index
 
 
 class FrameReport(NamedTuple):
@@ -15,12 +15,14 @@ class FrameReport(NamedTuple):
     kind: "I" or "P".
     num_bytes: size of its record, framing and checksums included.
     part_bytes: size of each part's bit string, in the codec's order.
+    crc: CRC-32 of the decoded frame, None in a stream without checksums of frames.
   """
 
   index: int
   kind: str
   num_bytes: int
   part_bytes: tuple[int, ...]
+  crc: Optional[int] = None
 
 
 class StreamReport(NamedTuple):
@@ -31,12 +33,16 @@ class StreamReport(NamedTuple):
     frames: list of FrameReport, all whole frames from the start.
     num_bytes: bytes read: all of a sound stream, else those up to the fault.
     fault: what is wrong with the stream, None if it is sound.
+    index: list of IndexEntry, None if the stream has no index or was not read to it.
+    index_bytes: size of the index's record.
   """
 
   header: packing.StreamHeader
   frames: Sequence[FrameReport]
   num_bytes: int
   fault: Optional[str]
+  index: Optional[Sequence[seek_index.IndexEntry]] = None
+  index_bytes: int = 0
 
   @property
   def seconds(self) -> float:
@@ -75,6 +81,12 @@ class StreamReport(NamedTuple):
       "bytes": self.num_bytes,
       "bits_per_pixel": self.bits_per_pixel if self.frames else None,
       "seconds": self.seconds,
+      "index": None
+      if self.index is None
+      else {
+        "bytes": self.index_bytes,
+        "entries": [{"frame": e.frame, "offset": e.offset} for e in self.index],
+      },
       "groups": [dict(zip(("first", "frames", "bytes"), g)) for g in self.groups],
       "frames": [
         {
@@ -82,6 +94,7 @@ class StreamReport(NamedTuple):
           "kind": frame.kind,
           "bytes": frame.num_bytes,
           "parts": list(frame.part_bytes),
+          "crc": None if frame.crc is None else f"{frame.crc:08x}",
         }
         for frame in self.frames
       ],
@@ -123,13 +136,17 @@ def inspect_stream(source: Union[str, os.PathLike, BinaryIO]) -> StreamReport:
   frames, fault = [], None
   try:
     for frame in reader:
-      # The body is followed by the chain.
+      # The body is followed by the seal of an I frame, and the chain.
       size = len(packing.pack_frame(frame)) + 4 + record.OVERHEAD
+      size += packing.SEAL_BYTES if frame.kind == "I" else 0
       parts = tuple(map(len, frame.strings))
-      frames.append(FrameReport(frame.index, frame.kind, size, parts))
+      crc = frame.checksum and int.from_bytes(frame.checksum[:4], "little")
+      frames.append(FrameReport(frame.index, frame.kind, size, parts, crc))
   except packing.StreamError as error:
     fault = str(error)
-  return StreamReport(reader.header, frames, file.count, fault)
+  return StreamReport(
+    reader.header, frames, file.count, fault, reader.index, reader.index_bytes
+  )
 
 
 def format_report(report: StreamReport, name: str) -> str:
@@ -146,6 +163,12 @@ def format_report(report: StreamReport, name: str) -> str:
     f"{name}: {header.model}, {header.width}x{header.height}, "
     f"{float(header.frame_rate):.6g} frames/s, {gop}",
     f"codec    {header.fingerprint.hex()}",
+    "decodes  "
+    + (
+      "on every machine: scale indexes from exact integer arithmetic"
+      if header.exact_index
+      else "where it was written: scale indexes from floating point"
+    ),
     f"frames   {len(frames)} ({promised}), {report.seconds:.2f} s",
     f"bytes    {report.num_bytes}"
     + (f", {report.bits_per_pixel:.4f} bits per pixel" if frames else ""),
@@ -155,9 +178,25 @@ def format_report(report: StreamReport, name: str) -> str:
     if sizes:
       mean = sum(sizes) / len(sizes)
       lines.append(f"{kind} frames {len(sizes)}, {mean:.0f} bytes each on average")
+  lines.append(
+    f"check    {packing.CHECKSUM_BYTES} bytes for each decoded frame"
+    if header.frame_checksums
+    else "check    no checksums of decoded frames"
+  )
+  groups = [frames for _, frames, _ in report.groups]
+  if groups:
+    lines.append(f"groups   {len(groups)}, of {min(groups)} to {max(groups)} frames")
+  lines.append(
+    "index    none"
+    if report.index is None
+    else f"index    {len(report.index)} entries, {report.index_bytes} bytes"
+  )
   lines.append(f"checks   {'sound to its end' if not report.fault else report.fault}")
   lines += ["", f"{'frame':>7} kind {'bytes':>8}  parts"]
+  if header.frame_checksums:
+    lines[-1] = f"{'frame':>7} kind {'bytes':>8}  {'CRC-32':8}  parts"
   for frame in frames:
     parts = " + ".join(map(str, frame.part_bytes))
-    lines.append(f"{frame.index:7d}    {frame.kind} {frame.num_bytes:8d}  {parts}")
+    crc = "" if frame.crc is None else f"{frame.crc:08x}  "
+    lines.append(f"{frame.index:7d}    {frame.kind} {frame.num_bytes:8d}  {crc}{parts}")
   return "\n".join(lines)

@@ -1,27 +1,34 @@
-"""What the records of a stream hold: the header and the frames, as bytes and back.
+"""What the records of a stream hold: header, frames and end, as bytes and back.
 
 `docs/bitstream.md` describes the format byte by byte. `bitstream.py` strings the
-records together.
+records together; the index for seeking has a file of its own, `seek_index.py`.
 """
 
 import re
 import struct
+import zlib
 from fractions import Fraction
 from typing import NamedTuple, Optional
 
 MAGIC = b"TFAFS"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MIN_SIZE = 16  # pixels, each side
 MAX_SIZE = 65535
 MAX_PIXELS = 1 << 25  # per frame: 8K UHD (7680 x 4320) is just below
 MAX_PARTS = 255
 LIVE = 0xFFFFFFFF  # frame count of a header that was written before it was known
+CHECKSUM_BYTES = 52  # of a decoded frame: frame_checksum.py
+SEAL_BYTES = 4
 
 # magic, version, flags, width, height, frame rate (two), gop, quality, fingerprint,
 # first frame
 _HEADER = struct.Struct("<5sBBHHIIIB32sI")
 _UINT32 = struct.Struct("<I")
+_END = struct.Struct("<cII")  # kind, frames, bytes of the index's record
+_SEALED = b"IxE"  # kinds of records that a reader may come to without those before
 _NO_QUALITY = 255
+_EXACT_INDEX = 0x01  # flags
+_FRAME_CHECKSUMS = 0x02
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 
 
@@ -52,6 +59,10 @@ class StreamHeader(NamedTuple):
     quality: index of the rate of a variable-rate codec, 0 to 254, or None.
     first_frame: CRC-32 of the body of the first frame's record, which StreamWriter
       fills in. It tells streams apart that are otherwise alike.
+    exact_index: the guarantee. True: what drives the range coder comes from exact
+      integer arithmetic, so that every machine decodes the same symbols. False: only
+      the machine and software that wrote the stream are sure to.
+    frame_checksums: whether each frame's record holds a checksum of the decoded frame.
   """
 
   model: str
@@ -63,14 +74,32 @@ class StreamHeader(NamedTuple):
   gop: int
   quality: Optional[int] = None
   first_frame: int = 0
+  exact_index: bool = False
+  frame_checksums: bool = False
 
 
 class FrameRecord(NamedTuple):
-  """One coded frame: its index, kind ("I" or "P"), and the bit string of each part."""
+  """One coded frame.
+
+  Attributes:
+    index: its number, from 0.
+    kind: "I" or "P".
+    strings: the bit string of each part.
+    checksum: `frame_checksum.checksum` of the decoded frame, or None in a stream
+      without.
+  """
 
   index: int
   kind: str
   strings: tuple[bytes, ...]
+  checksum: Optional[bytes] = None
+
+
+class EndRecord(NamedTuple):
+  """What the end record says: number of frames, and bytes of the index's record."""
+
+  frames: int
+  index_bytes: int
 
 
 def max_record_length(width: int, height: int) -> int:
@@ -131,7 +160,7 @@ def pack_header(header: StreamHeader) -> bytes:
   fixed = _HEADER.pack(
     MAGIC,
     FORMAT_VERSION,
-    0,
+    _EXACT_INDEX * header.exact_index | _FRAME_CHECKSUMS * header.frame_checksums,
     header.width,
     header.height,
     header.frame_rate.numerator,
@@ -163,7 +192,7 @@ def unpack_header(data: bytes) -> StreamHeader:
     raise StreamError(f"the stream's header has only {len(data)} bytes")
   fields = _HEADER.unpack_from(data)
   flags, width, height, numerator, denominator, gop, quality = fields[2:9]
-  if flags:
+  if flags & ~(_EXACT_INDEX | _FRAME_CHECKSUMS):
     raise StreamError(
       f"the stream's header sets flags {flags:#04x}, which this tfafs does not know"
     )
@@ -183,6 +212,8 @@ def unpack_header(data: bytes) -> StreamHeader:
     gop=gop,
     quality=None if quality == _NO_QUALITY else quality,
     first_frame=fields[10],
+    exact_index=bool(flags & _EXACT_INDEX),
+    frame_checksums=bool(flags & _FRAME_CHECKSUMS),
   )
   try:
     _check_header(header)
@@ -228,22 +259,70 @@ def unpack_varint(data: bytes, offset: int) -> tuple[int, int]:
   raise ValueError("a number is not a 32-bit varint")
 
 
-def pack_frame(frame: FrameRecord) -> bytes:
-  """Body of a frame's record: kind, index, number of parts, lengths, strings.
+def stream_id(header_payload: bytes) -> int:
+  """CRC-32 of all of a header's payload but the frame count: it names the stream."""
+  return zlib.crc32(header_payload[:-4])
 
-  The length of the last string is what remains, and is not written.
+
+def pack_payload(body: bytes, chain: int, identity: int) -> bytes:
+  """Payload of a record behind the header: body, seal, chain.
+
+  Args:
+    body: begins with the record's kind.
+    chain: CRC-32 of header and bodies of all records before this one.
+    identity: the stream id.
+
+  Returns:
+    Bytes; the last four are the chain behind this record. Records of kind I, x and E
+    have a seal before it, CRC-32 of header and this body: it tells those who come to
+    the record without the chain that it belongs to the stream and is what was written.
+  """
+  seal = _UINT32.pack(zlib.crc32(body, identity)) if body[0] in _SEALED else b""
+  return body + seal + _UINT32.pack(zlib.crc32(body, chain))
+
+
+def unpack_payload(payload: bytes, identity: int) -> tuple[bytes, int]:
+  """Body, and the chain behind the record.
+
+  Args:
+    payload: as `pack_payload` makes it.
+    identity: the stream id.
 
   Raises:
-    ValueError: unknown kind, or no strings, or more than 255.
+    ValueError: the payload is too short, or the seal is not that of this stream.
+  """
+  seal = SEAL_BYTES if payload[:1] and payload[0] in _SEALED else 0
+  body = payload[: -4 - seal]
+  if not body:
+    raise ValueError(f"the stream is damaged: a record of {len(payload)} bytes")
+  if seal and payload[-8:-4] != _UINT32.pack(zlib.crc32(body, identity)):
+    raise ValueError("the record does not continue this stream: its seal is wrong")
+  return body, _UINT32.unpack(payload[-4:])[0]
+
+
+def pack_frame(frame: FrameRecord) -> bytes:
+  """Body of a frame's record.
+
+  Kind, index, checksum if there is one, number of parts, lengths, strings. The length
+  of the last string is what remains, and is not written.
+
+  Raises:
+    ValueError: unknown kind, or no strings, or more than 255, or a checksum that has
+      not 52 bytes.
   """
   if frame.kind not in ("I", "P"):
     raise ValueError(f'kind is {frame.kind!r}; a frame is "I" or "P"')
   if not 1 <= len(frame.strings) <= MAX_PARTS:
     raise ValueError(f"a frame has 1 to {MAX_PARTS} strings, not {len(frame.strings)}")
+  if frame.checksum is not None and len(frame.checksum) != CHECKSUM_BYTES:
+    raise ValueError(
+      f"a frame's checksum has {CHECKSUM_BYTES} bytes, not {len(frame.checksum)}"
+    )
   return b"".join(
     (
       frame.kind.encode("ascii"),
       pack_varint(frame.index),
+      frame.checksum or b"",
       bytes([len(frame.strings)]),
       *(pack_varint(len(string)) for string in frame.strings[:-1]),
       *frame.strings,
@@ -251,9 +330,21 @@ def pack_frame(frame: FrameRecord) -> bytes:
   )
 
 
-def unpack_frame(body: bytes) -> FrameRecord:
-  """Inverse of `pack_frame`; raises ValueError if `body` is not of that form."""
+def unpack_frame(body: bytes, has_checksum: bool = False) -> FrameRecord:
+  """Inverse of `pack_frame`.
+
+  Args:
+    body: bytes.
+    has_checksum: as the header says.
+
+  Raises:
+    ValueError: `body` is not of that form.
+  """
   index, offset = unpack_varint(body, 1)
+  checksum = None
+  if has_checksum:
+    checksum = body[offset : offset + CHECKSUM_BYTES]
+    offset += CHECKSUM_BYTES
   if offset >= len(body) or not body[offset]:
     raise ValueError("it has no strings")
   count = body[offset]
@@ -269,4 +360,16 @@ def unpack_frame(body: bytes) -> FrameRecord:
   for length in lengths:
     strings.append(body[offset : offset + length])
     offset += length
-  return FrameRecord(index, chr(body[0]), tuple(strings))
+  return FrameRecord(index, chr(body[0]), tuple(strings), checksum)
+
+
+def pack_end(end: EndRecord) -> bytes:
+  """Body of the end record."""
+  return _END.pack(b"E", *end)
+
+
+def unpack_end(body: bytes) -> EndRecord:
+  """Inverse of `pack_end`; raises ValueError if `body` is not of that form."""
+  if len(body) != _END.size or body[:1] != b"E":
+    raise ValueError(f"the body of the end has {len(body)} bytes, not {_END.size}")
+  return EndRecord(*_END.unpack(body)[1:])

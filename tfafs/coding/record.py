@@ -19,6 +19,8 @@ import google_crc32c
 
 OVERHEAD = 16  # bytes that framing adds to each record
 
+HEAD = 12  # of these, those before the data
+
 _LENGTH = struct.Struct("<Q")
 _CHECK = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
@@ -87,6 +89,22 @@ def read_exactly(file: BinaryIO, size: int) -> bytes:
   return b"".join(pieces)
 
 
+def length_of(head: bytes, max_length: int) -> Optional[int]:
+  """The length that the first 12 bytes of a record state.
+
+  Args:
+    head: 12 bytes.
+    max_length: largest length that can be.
+
+  Returns:
+    The length, or None if its checksum is wrong or it is too large.
+  """
+  (length,) = _LENGTH.unpack(head[:8])
+  if length > max_length or _CHECK.unpack(head[8:])[0] != masked_crc32c(head[:8]):
+    return None
+  return length
+
+
 def read_record(file: BinaryIO, max_length: int) -> Optional[bytes]:
   """Reads one record and verifies both of its checksums.
 
@@ -101,10 +119,10 @@ def read_record(file: BinaryIO, max_length: int) -> Optional[bytes]:
     RecordError: the file ends within the record, a checksum is wrong, or the length
       exceeds `max_length` (said before anything of that size is allocated).
   """
-  head = read_exactly(file, _LENGTH.size + _CHECK.size)
+  head = read_exactly(file, HEAD)
   if not head:
     return None
-  if len(head) < _LENGTH.size + _CHECK.size:
+  if len(head) < HEAD:
     raise RecordError("the file ends within a record's length", truncated=True)
   if _CHECK.unpack(head[8:])[0] != masked_crc32c(head[:8]):
     raise RecordError("the checksum of a record's length is wrong")
