@@ -120,7 +120,6 @@ class Codec:
         f"the codec in {path!r} has format version {version}; this tfafs runs version "
         f"{METADATA_VERSION}: use the tfafs that exported it, or export it again"
       )
-    metadata.setdefault("exact_index", False)  # nothing stated, nothing promised
     for name, good in _METADATA.items():
       if not good(metadata.get(name)):
         raise ValueError(

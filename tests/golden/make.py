@@ -1,0 +1,59 @@
+"""Makes the golden stream: run it only for a new format version, from the project's root.
+
+    python tests/golden/make.py
+
+A stream that is here decodes for ever: a version of tfafs that reads format 2 has to give
+these frames. The codec is an untrained stat_ssf_sp of size tiny with weights that make all
+of its parts speak, as the tests' fixture `tiny_codec` has them.
+"""
+
+import pathlib
+import shutil
+import sys
+import tarfile
+import tempfile
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import conftest
+
+from tfafs import coding
+
+HERE = pathlib.Path(__file__).parent
+SIZE = (45, 67)
+NUM_FRAMES, GOP = 7, 5
+
+
+def clip():
+  """Moving coarse noise, uint8 [NUM_FRAMES, height, width, 3]."""
+  rng = np.random.default_rng(0)
+  image = np.kron(rng.integers(0, 256, [8, 11, 3]), np.ones([8, 8, 1]))
+  height, width = SIZE
+  frames = [image[t : t + height, 2 * t : 2 * t + width] for t in range(NUM_FRAMES)]
+  return np.stack(frames).astype(np.uint8)
+
+
+def main():
+  """Writes codec.tar.xz, stream.tfafs and frames.npz."""
+  model = conftest.tiny_codec.__wrapped__()
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / "codec"
+    model.export_codec(path, steps=0)
+    codec = coding.Codec.load(path)
+    stream = pathlib.Path(folder) / "stream.tfafs"
+    height, width = SIZE
+    with coding.CompressedVideoWriter(
+      codec, stream, width, height, frame_rate=25, gop=GOP, frame_checksums=True
+    ) as out:
+      frames = [out.write(frame).reconstruction for frame in clip()]
+    np.savez_compressed(HERE / "frames.npz", frames=np.stack(frames))
+    shutil.copy(stream, HERE / "stream.tfafs")
+    (path / "fingerprint.pb").unlink(missing_ok=True)
+    with tarfile.open(HERE / "codec.tar.xz", "w:xz") as archive:
+      archive.add(path, "codec")
+
+
+if __name__ == "__main__":
+  main()
