@@ -8,13 +8,14 @@ import tensorflow as tf
 
 from tfafs.layers import exact_convolution, quantization, scale_table
 
-# What integers stand for: features are eighths (up to 32), and an output of 1 moves the
-# index by 32, so that this network learns as fast as its neighbours.
+# What integers stand for: features are sixteenths (up to 16; eighths and sixty-fourths cost
+# a trained codec more bits), and an output of 1 moves the index by 32, so that this network
+# learns as fast as its neighbours.
 _SYMBOL_EXPONENT = 0
-_FEATURE_EXPONENT = -3
+_FEATURE_EXPONENT = -4
 _INDEX_EXPONENT = -5
-# The context's symbols enter among the features: as four integers, a half, each.
-_CONTEXT_STEPS = 4.0
+# The context's symbols enter among the features: as eight integers, a half, each.
+_CONTEXT_STEPS = 8.0
 
 
 class IndexNetwork(tf.keras.layers.Layer):
