@@ -179,6 +179,17 @@ def test_export_in_another_precision_keeps_the_weights(tiny_codec, tmp_path):
     assert np.abs(decoded[t].numpy().astype(int) - image[t]).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["ssf_sp", "stat_ssf"])
+def test_every_variant_decodes_what_it_encodes(name, tmp_path):
+  model = registry.build(registry.load_config(name, "tiny"))
+  model.export_codec(tmp_path / "codec")
+  signatures = tf.saved_model.load(str(tmp_path / "codec")).signatures
+  coded, decoded = code(signatures, frames(3, 20, 33))
+  assert sum(len(s) for c in coded for s in c["strings"].numpy()) > 100
+  for there, here in zip(coded, decoded):
+    np.testing.assert_array_equal(there["reference"], here)
+
+
 def test_serves_where_there_is_no_tfafs(tiny_saved_model, signatures, tmp_path):
   """A fresh process with tensorflow and tensorflow_compression alone decodes the same."""
   clip = frames(3, 20, 24)
