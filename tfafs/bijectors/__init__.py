@@ -1,0 +1,1 @@
+"""Bijectors for TensorFlow Probability: the invertible maps that the models share."""
