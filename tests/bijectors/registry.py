@@ -4,4 +4,6 @@ A family keeps its cases in a file of its own beside this one, `<family>_cases.p
 dict `CASES` from name to `tfafs.testing.BijectorCase`, and adds that dict here.
 """
 
-CASES = {}
+import temporal_cases
+
+CASES = {**temporal_cases.CASES}

@@ -85,6 +85,7 @@ def prepare(
       present = tf.reshape(present[..., -window:], first[: 1 - rank or None])
       enough = (context.shape[-rank] or 0) >= window
       all_present = mask is None and (all_present or enough)
+  past.set_shape([*[None] * (past.shape.rank - rank + 1), *values.shape[-rank:][1:]])
   return Event(
     values=values,
     mask=mask,

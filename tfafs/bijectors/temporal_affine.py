@@ -6,7 +6,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import cache_util, tensor_util
+from tensorflow_probability.python.internal import cache_util, dtype_util, tensor_util
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfafs.bijectors import sequences
@@ -55,7 +55,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
   told so. (A plain callable sees the zeros only.) With `start` they are these frames.
 
   With batch dimensions on `context`, `mask` or `lengths` only, the result has them too.
-  Parameters are cast to the dtype of the event.
+  Events have the dtype of the network's weights; a callable's may have any.
   """
 
   # Calls `_augmented_*` and keeps the log-determinant they return beside the value.
@@ -70,6 +70,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     event_ndims: Optional[int] = None,
     start=None,
     max_scale: Optional[float] = 10.0,
+    min_scale: Optional[float] = None,
     validate_args: bool = False,
     name: str = "temporal_affine_autoregressive",
   ):
@@ -85,35 +86,46 @@ class TemporalAffineAutoregressive(tfb.Bijector):
       start: Tensor or variable that broadcasts to [window, *frame_shape], the frames
         before the first frame of a sequence, oldest first. None if there are none.
       max_scale: Upper bound of the scale (paper 000's code: 10), None for no bound.
+      min_scale: Lower bound of the scale, None (as in the paper) for no bound. Without
+        it, data that the past determines has an unbounded density.
       validate_args: Unused; bad shapes are always reported.
       name: Name of the ops; the key of its keyword arguments in a `tfb.Chain`.
 
     Raises:
       ValueError: If `window` or `event_ndims` is below 1 or not the network's, or
-        `max_scale` is not positive.
+        the bounds of the scale are not positive and ascending.
     """
     parameters = dict(locals())
     with tf.name_scope(name) as name:
       window = _agreed("window", window, shift_and_log_scale, DEFAULT_WINDOW)
       event_ndims = _agreed("event_ndims", event_ndims, shift_and_log_scale, 2)
-      if max_scale is not None and max_scale <= 0:
-        raise ValueError(f"max_scale must be positive or None; got {max_scale}.")
+      low = 0.0 if min_scale is None else min_scale
+      high = math.inf if max_scale is None else max_scale
+      if not 0 <= low < high or min_scale == 0:
+        raise ValueError(
+          "min_scale and max_scale must be positive and ascending, or None; got "
+          f"{min_scale} and {max_scale}."
+        )
       self._shift_and_log_scale = shift_and_log_scale
       self._window = window
       self._event_ndims = event_ndims
-      self._max_scale = max_scale
-      self._start = tensor_util.convert_nonref_to_tensor(
-        start, dtype_hint=tf.float32, name="start"
-      )
+      self._min_scale, self._max_scale = min_scale, max_scale
       if hasattr(shift_and_log_scale, "next_state"):
         self._network = shift_and_log_scale
+        dtype = tf.as_dtype(self._network.dtype)
       else:
         self._network = _WindowFunction(shift_and_log_scale, window, event_ndims)
+        dtype = None
+      self._start = tensor_util.convert_nonref_to_tensor(
+        start, dtype_hint=dtype or tf.float32, name="start"
+      )
+      if start is not None:
+        dtype = dtype_util.common_dtype([self._start, dtype])
       super().__init__(
         forward_min_event_ndims=event_ndims,
         is_constant_jacobian=False,
         validate_args=validate_args,
-        dtype=None if start is None else self._start.dtype,
+        dtype=dtype,
         parameters=parameters,
         name=name,
       )
@@ -270,6 +282,8 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     shift, log_scale = values
     if self._max_scale is not None:
       log_scale = tf.minimum(log_scale, math.log(self._max_scale))
+    if self._min_scale is not None:
+      log_scale = tf.maximum(log_scale, math.log(self._min_scale))
     return shift, log_scale
 
 

@@ -23,8 +23,8 @@ class ConvolutionalTemporalNetwork(WindowNetwork):
   335,042 trainable weights, with three 338,502.
 
   Batch normalisation takes the statistics of the batch where `training` is True, as in
-  Keras' `fit`; a datum's density then depends on its batch. The code of a frame that is
-  not there is 0.
+  Keras' `fit`; a datum's density then depends on its batch. A frame that is not there
+  has the code -1, which no frame has.
 
   Args:
     channels: Channels of a frame; its height and width may be any.
@@ -87,8 +87,8 @@ class ConvolutionalTemporalNetwork(WindowNetwork):
 
   def _encode(self, frames, present, training):
     codes = _on_images(self._encoder, frames, training)
-    if present is not None:
-      codes *= tf.cast(present, codes.dtype)[..., None, None, None]
+    if present is not None:  # ReLU makes no code of -1.
+      codes = tf.where(present[..., None, None, None], codes, -1)
     return codes
 
   def _decode(self, codes, training):
@@ -143,7 +143,7 @@ class DenseTemporalNetwork(WindowNetwork):
 
   def _encode(self, frames, present, training):
     del training
-    return _flat_frames(frames, present, self.event_ndims)
+    return _flat_frames(frames, present, self.frame_shape)
 
   def _decode(self, codes, training, conditional_input=None):
     inputs = _with_condition(codes, conditional_input, self._conditional_size)
@@ -256,7 +256,7 @@ class RecurrentTemporalNetwork(TemporalNetwork):
     return tuple(states), frame
 
   def _inputs(self, frames, present, conditional_input):
-    flat = _flat_frames(frames, present, self.event_ndims)
+    flat = _flat_frames(frames, present, self.frame_shape)
     return _with_condition(flat, conditional_input, self._conditional_size)
 
   def _read(self, frames, present, training, conditional_input):
@@ -270,9 +270,9 @@ class RecurrentTemporalNetwork(TemporalNetwork):
     return tf.reshape(flow, [*leading, flow.shape[-1]]), tuple(states)
 
   def _predict(self, outputs, newest):
-    shift, log_scale = _frame_parameters(
-      _run(self._head, outputs, None), self.frame_shape
-    )
+    # Dense layers want a batch; a state may have none.
+    heads = _run(self._head, outputs[tf.newaxis], None)[0]
+    shift, log_scale = _frame_parameters(heads, self.frame_shape)
     return TemporalParameters(
       shift + newest if self._predict_change else shift, log_scale
     )
@@ -331,11 +331,10 @@ def _frame_size(frame_shape):
   return math.prod(frame_shape)
 
 
-def _flat_frames(frames, present, event_ndims):
+def _flat_frames(frames, present, frame_shape):
   """[..., n, size + 1]: the values of each frame, and 1 where it is there."""
-  leading = dims(frames)[: 1 - event_ndims or None]
-  size = math.prod(frames.shape[len(leading) :])
-  flat = tf.reshape(frames, [*leading, size])
+  leading = dims(frames)[: -len(frame_shape) or None]
+  flat = tf.reshape(frames, [*leading, math.prod(frame_shape)])
   if present is None:
     there = tf.ones([*leading, 1], flat.dtype)
   else:
@@ -353,7 +352,7 @@ def _with_condition(x, conditional_input, size):
   if not size:
     return x
   condition = tf.cast(tf.convert_to_tensor(conditional_input), x.dtype)
-  if condition.shape[-1] != size:
+  if not condition.shape[-1:].is_compatible_with([size]):
     raise ValueError(
       f"conditional_input must be [..., {size}], as conditional_size says; got "
       f"{condition.shape}."
