@@ -133,6 +133,23 @@ def test_sampling_then_density(name):
 
 
 @every_network
+def test_unrolled_is_the_loop(name):
+  network, frame_shape = NETWORKS[name]
+  network = network()
+  loop, unrolled = (
+    TemporalAffineAutoregressive(network, unroll_loop=unroll)
+    for unroll in (False, True)
+  )
+  y = normal(3, 4, *frame_shape)
+  kwargs = {"context": normal(1, *frame_shape, seed=1), "lengths": [4, 2, 0]}
+  for one, other in zip(forward(loop, y, **kwargs), forward(unrolled, y, **kwargs)):
+    assert_close(one, other)
+  spec = tf.TensorSpec([None, None, *frame_shape], F64)
+  with pytest.raises(ValueError, match="unroll_loop needs a known number"):
+    tf.function(unrolled.forward).get_concrete_function(spec)
+
+
+@every_network
 def test_context_is_the_beginning_of_a_longer_event(name):
   bijector, frame_shape = make(name)
   x = normal(2, 6, *frame_shape)

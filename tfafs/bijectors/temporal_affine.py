@@ -71,6 +71,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     start=None,
     max_scale: Optional[float] = 10.0,
     min_scale: Optional[float] = None,
+    unroll_loop: bool = False,
     validate_args: bool = False,
     name: str = "temporal_affine_autoregressive",
   ):
@@ -88,6 +89,8 @@ class TemporalAffineAutoregressive(tfb.Bijector):
       max_scale: Upper bound of the scale (paper 000's code: 10), None for no bound.
       min_scale: Lower bound of the scale, None (as in the paper) for no bound. Without
         it, data that the past determines has an unbounded density.
+      unroll_loop: Whether sampling is a graph of T steps and not a loop. For small
+        batches it runs faster and takes longer to trace; T must then be known.
       validate_args: Unused; bad shapes are always reported.
       name: Name of the ops; the key of its keyword arguments in a `tfb.Chain`.
 
@@ -109,6 +112,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
       self._shift_and_log_scale = shift_and_log_scale
       self._window = window
       self._event_ndims = event_ndims
+      self._unroll_loop = unroll_loop
       self._min_scale, self._max_scale = min_scale, max_scale
       if hasattr(shift_and_log_scale, "next_state"):
         self._network = shift_and_log_scale
@@ -195,45 +199,30 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     """Data and log-determinant, frame by frame."""
     event = self._event(y, context, mask, lengths)
     y, network = event.values, self._network
-    length = ps.shape(y)[self._time]
+    order = _time_first(y.shape.rank, self._time)
+    noise = tf.transpose(y, order)
+    mask = None
+    if event.mask is not None:
+      mask = tf.transpose(event.mask, _time_first(event.mask.shape.rank, -1))
 
-    def in_time(x, axis):
-      return tf.TensorArray(x.dtype, length).unstack(
-        tf.transpose(x, _time_first(x.shape.rank, axis))
-      )
-
-    noise = in_time(y, self._time)
-    mask = None if event.mask is None else in_time(event.mask, -1)
-
-    def step(t, state, frames, log_det):
-      noise_t = noise.read(t)
+    def step(state, noise_t, present):
+      """A frame, its log-determinant, and the state after it."""
       result = network.parameters(state, **kwargs)
       shift, log_scale = self._conformed(result, noise_t)
       frame = read = shift + tf.exp(log_scale) * noise_t
-      present = None
-      if mask is not None:
-        present = mask.read(t)
+      if present is not None:
         per_value = sequences.append_axes(present, self._event_ndims - 1)
         frame = tf.where(per_value, frame, noise_t)
         read = tf.where(per_value, read, 0)
         log_scale = tf.where(per_value, log_scale, 0)
       new_state = network.next_state(state, read, present=present, **kwargs)
-      log_det += tf.reduce_sum(log_scale, self._axes[1:])
-      return t + 1, _shaped_as(state, new_state), frames.write(t, frame), log_det
+      return frame, tf.reduce_sum(log_scale, self._axes[1:]), new_state
 
     state = network.initial_state(event.past, present=event.past_present, **kwargs)
-    start = (
-      tf.constant(0),
-      state,
-      tf.TensorArray(y.dtype, length, element_shape=noise.element_shape),
-      tf.zeros(ps.shape(y)[: self._time], y.dtype),
-    )
-    *_, frames, log_det = tf.while_loop(
-      lambda t, *_: t < length, step, start, maximum_iterations=length
-    )
-    rank = y.shape.rank
-    back = np.argsort(_time_first(rank, self._time))
-    x = tf.transpose(frames.stack(), back)
+    log_det = tf.zeros(ps.shape(noise)[1:][: 1 + self._time or None], y.dtype)
+    run = _run_unrolled if self._unroll_loop else _run_loop
+    x, log_det = run(step, state, log_det, noise, mask)
+    x = tf.transpose(x, np.argsort(order))
     x.set_shape(y.shape)
     return x, {"ildj": -log_det}
 
@@ -270,6 +259,9 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     values = []
     for label, value in zip(("shift", "log_scale"), result):
       value = tf.cast(0 if value is None else value, x.dtype)
+      if x.shape.is_fully_defined() and value.shape == x.shape:
+        values.append(value)  # An op less in each step of a sample.
+        continue
       try:
         value = tf.broadcast_to(value, ps.shape(x))
       except (ValueError, tf.errors.InvalidArgumentError) as error:
@@ -345,11 +337,48 @@ def _time_first(rank, axis):
   return [axis, *(i for i in range(rank) if i != axis)]
 
 
-def _shaped_as(old, new):
-  """Gives each tensor of a structure what is statically known of an older one."""
+def _run_loop(step, state, log_det, noise, mask):
+  """Runs steps in a `tf.while_loop`.
 
-  def shaped(before, after):
-    after.set_shape(before.shape)
-    return after
+  Args:
+    step: Function of state, noise and mask of a frame; returns frame, log-determinant
+      and the state after it.
+    state: State before the first step.
+    log_det: Zeros of the shape of a log-determinant.
+    noise: Tensor [T, ...], the steps' noise.
+    mask: Tensor [T, ...], the steps' masks, or None.
 
-  return tf.nest.map_structure(shaped, old, new)
+  Returns:
+    The frames, [T, ...], and the sum of the log-determinants.
+  """
+  length = ps.shape(noise)[0]
+  noises = tf.TensorArray(noise.dtype, length).unstack(noise)
+  masks = None if mask is None else tf.TensorArray(tf.bool, length).unstack(mask)
+
+  def body(t, state, frames, log_det):
+    present = None if masks is None else masks.read(t)
+    frame, log_det_t, new_state = step(state, noises.read(t), present)
+    # The loop wants shapes no vaguer than at its start.
+    tf.nest.map_structure(lambda a, b: b.set_shape(a.shape), state, new_state)
+    return t + 1, new_state, frames.write(t, frame), log_det + log_det_t
+
+  frames = tf.TensorArray(noise.dtype, length, element_shape=noise.shape[1:])
+  *_, frames, log_det = tf.while_loop(
+    lambda t, *_: t < length,
+    body,
+    (tf.constant(0), state, frames, log_det),
+    maximum_iterations=length,
+  )
+  return frames.stack(), log_det
+
+
+def _run_unrolled(step, state, log_det, noise, mask):
+  """The same as one long graph."""
+  if noise.shape[0] is None:
+    raise ValueError("unroll_loop needs a known number of frames; give T statically.")
+  frames = []
+  for t in range(noise.shape[0]):
+    frame, log_det_t, state = step(state, noise[t], None if mask is None else mask[t])
+    frames.append(frame)
+    log_det += log_det_t
+  return tf.stack(frames), log_det

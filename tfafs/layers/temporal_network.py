@@ -123,11 +123,15 @@ class WindowNetwork(TemporalNetwork):
 
   @abc.abstractmethod
   def _encode(self, frames, present, training):
-    """Codes [..., n, *, features] of frames [..., n, *frame_shape]."""
+    """Codes [..., *, features] of frames [..., *frame_shape]."""
 
   @abc.abstractmethod
-  def _decode(self, codes, training, **conditions):
-    """Parameters [..., n, *frame_shape] from codes [..., n, *, window * features]."""
+  def _decode(self, codes, training, axes_of_time, **conditions):
+    """Parameters [..., *frame_shape] from codes [..., *, window * features].
+
+    The axis before those of a frame is that of time if `axes_of_time` is 1; conditions
+    do not have it. It is 0 in sampling: a step saves the ops that would add it.
+    """
 
   def call(self, frames, present=None, training=None, **conditions):
     """See base class."""
@@ -137,7 +141,7 @@ class WindowNetwork(TemporalNetwork):
       time_slice(codes, self._code_ndims, i, i + count) for i in range(self.window)
     ]
     newest = time_slice(frames, self.event_ndims - 1, self.window - 1, None)
-    return self._predict(tf.concat(windows, -1), newest, training, conditions)
+    return self._predict(tf.concat(windows, -1), newest, training, 1, conditions)
 
   def initial_state(self, frames, present=None, training=None, **conditions):
     """See base class."""
@@ -147,30 +151,32 @@ class WindowNetwork(TemporalNetwork):
     if present is not None:
       present = present[..., -self.window :]
     codes = self._encode(frames, present, training)
-    codes = tf.unstack(codes, self.window, axis=-1 - self._code_ndims)
-    return (*codes, tf.gather(frames, self.window - 1, axis=-self.event_ndims))
+    codes = tf.concat(tf.unstack(codes, self.window, axis=-1 - self._code_ndims), -1)
+    return self._state(
+      codes, tf.gather(frames, self.window - 1, axis=-self.event_ndims)
+    )
 
   def parameters(self, state, training=None, **conditions):
     """See base class."""
-    codes = tf.expand_dims(tf.concat(state[:-1], -1), -1 - self._code_ndims)
-    newest = tf.expand_dims(state[-1], -self.event_ndims)
-    result = self._predict(codes, newest, training, conditions)
-    return TemporalParameters(*(tf.squeeze(x, -self.event_ndims) for x in result))
+    newest = state[1] if self._predict_change else None
+    return self._predict(state[0], newest, training, 0, conditions)
 
   def next_state(self, state, frame, present=None, training=None, **conditions):
     """See base class."""
     del conditions
     frame = tf.cast(frame, self.compute_dtype)
-    frames = tf.expand_dims(frame, -self.event_ndims)
-    present = None if present is None else present[..., None]
-    code = tf.squeeze(self._encode(frames, present, training), -1 - self._code_ndims)
-    return (*state[1:-1], code, frame)
+    code = self._encode(frame, present, training)
+    codes = tf.concat([state[0][..., code.shape[-1] :], code], -1)
+    return self._state(codes, frame)
 
-  def _predict(self, codes, newest, training, conditions):
-    shift, log_scale = self._decode(codes, training, **conditions)
-    return TemporalParameters(
-      shift + newest if self._predict_change else shift, log_scale
-    )
+  def _state(self, codes, newest):
+    return (codes, newest) if self._predict_change else (codes,)
+
+  def _predict(self, codes, newest, training, axes_of_time, conditions):
+    shift, log_scale = self._decode(codes, training, axes_of_time, **conditions)
+    if self._predict_change:
+      shift += newest
+    return TemporalParameters(shift, log_scale)
 
 
 def dims(x):

@@ -91,7 +91,8 @@ class ConvolutionalTemporalNetwork(WindowNetwork):
       codes = tf.where(present[..., None, None, None], codes, -1)
     return codes
 
-  def _decode(self, codes, training):
+  def _decode(self, codes, training, axes_of_time):
+    del axes_of_time
     return tf.split(_on_images([*self._fusion, *self._head], codes, training), 2, -1)
 
 
@@ -145,9 +146,12 @@ class DenseTemporalNetwork(WindowNetwork):
     del training
     return _flat_frames(frames, present, self.frame_shape)
 
-  def _decode(self, codes, training, conditional_input=None):
-    inputs = _with_condition(codes, conditional_input, self._conditional_size)
-    return _frame_parameters(_run(self._dense, inputs, training), self.frame_shape)
+  def _decode(self, codes, training, axes_of_time, conditional_input=None):
+    inputs = _with_condition(
+      codes, conditional_input, self._conditional_size, axes_of_time
+    )
+    outputs = _run_on_vectors(self._dense, inputs)
+    return _frame_parameters(outputs, self.frame_shape)
 
 
 class RecurrentTemporalNetwork(TemporalNetwork):
@@ -242,9 +246,7 @@ class RecurrentTemporalNetwork(TemporalNetwork):
   ):
     """See base class."""
     frame = tf.cast(frame, self.compute_dtype)
-    frames = tf.expand_dims(frame, -self.event_ndims)
-    present = None if present is None else present[..., None]
-    inputs = self._inputs(frames, present, conditional_input)[..., 0, :]
+    inputs = self._inputs(frame, present, conditional_input, 0)
     leading = dims(inputs)[:-1]
     flow = tf.reshape(inputs, [-1, inputs.shape[-1]])
     states = []
@@ -255,12 +257,13 @@ class RecurrentTemporalNetwork(TemporalNetwork):
       states.append(tuple(tf.reshape(x, [*leading, x.shape[-1]]) for x in new))
     return tuple(states), frame
 
-  def _inputs(self, frames, present, conditional_input):
+  def _inputs(self, frames, present, conditional_input, axes_of_time):
     flat = _flat_frames(frames, present, self.frame_shape)
-    return _with_condition(flat, conditional_input, self._conditional_size)
+    size = self._conditional_size
+    return _with_condition(flat, conditional_input, size, axes_of_time)
 
   def _read(self, frames, present, training, conditional_input):
-    inputs = self._inputs(frames, present, conditional_input)
+    inputs = self._inputs(frames, present, conditional_input, 1)
     leading = dims(inputs)[:-1]
     flow = tf.reshape(inputs, [-1, leading[-1], inputs.shape[-1]])
     states = []
@@ -270,9 +273,8 @@ class RecurrentTemporalNetwork(TemporalNetwork):
     return tf.reshape(flow, [*leading, flow.shape[-1]]), tuple(states)
 
   def _predict(self, outputs, newest):
-    # Dense layers want a batch; a state may have none.
-    heads = _run(self._head, outputs[tf.newaxis], None)[0]
-    shift, log_scale = _frame_parameters(heads, self.frame_shape)
+    outputs = _run_on_vectors(self._head, outputs)
+    shift, log_scale = _frame_parameters(outputs, self.frame_shape)
     return TemporalParameters(
       shift + newest if self._predict_change else shift, log_scale
     )
@@ -315,6 +317,13 @@ def _run(layers, x, training):
   return x
 
 
+def _run_on_vectors(layers, x):
+  """Applies dense layers to [..., any], also without a batch."""
+  if x.shape.rank > 1:
+    return _run(layers, x, None)
+  return _run(layers, x[tf.newaxis], None)[0]
+
+
 def _on_images(layers, frames, training):
   """Applies layers for [batch, height, width, any] to [..., height, width, any]."""
   shape = dims(frames)
@@ -332,7 +341,7 @@ def _frame_size(frame_shape):
 
 
 def _flat_frames(frames, present, frame_shape):
-  """[..., n, size + 1]: the values of each frame, and 1 where it is there."""
+  """[..., size + 1]: the values of each frame, and 1 where it is there."""
   leading = dims(frames)[: -len(frame_shape) or None]
   flat = tf.reshape(frames, [*leading, math.prod(frame_shape)])
   if present is None:
@@ -342,8 +351,8 @@ def _flat_frames(frames, present, frame_shape):
   return tf.concat([flat, there], -1)
 
 
-def _with_condition(x, conditional_input, size):
-  """Appends a vector [..., size] to each step of x [..., n, any]."""
+def _with_condition(x, conditional_input, size, axes_of_time):
+  """Appends a vector [..., size] to x [..., any], or to each step [..., n, any]."""
   if (conditional_input is None) == bool(size):
     raise ValueError(
       f"conditional_input must be given if and only if conditional_size is positive; "
@@ -357,7 +366,9 @@ def _with_condition(x, conditional_input, size):
       f"conditional_input must be [..., {size}], as conditional_size says; got "
       f"{condition.shape}."
     )
-  condition = tf.broadcast_to(condition[..., None, :], [*dims(x)[:-1], size])
+  if axes_of_time:
+    condition = condition[..., None, :]
+  condition = tf.broadcast_to(condition, [*dims(x)[:-1], size])
   return tf.concat([x, condition], -1)
 
 
