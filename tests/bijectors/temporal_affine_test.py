@@ -196,7 +196,11 @@ def test_no_frame_depends_on_a_masked_one(name):
   np.testing.assert_array_equal(gradient[1], np.zeros(frame_shape))
   nan = tf.fill([1, *frame_shape], tf.constant(np.nan, F64))
   lost = tf.tensor_scatter_nd_update(x, [[1]], nan)
-  other = bijector.inverse(lost, mask=mask)
+  with tf.GradientTape() as tape:
+    other = bijector.inverse(lost, mask=mask)
+    loss = tf.reduce_sum(tf.boolean_mask(other, mask) ** 2)
+  for gradient in tape.gradient(loss, bijector.trainable_variables):
+    assert np.all(np.isfinite(gradient))
   for t in (0, 2, 3):
     np.testing.assert_array_equal(other[t], y[t])
   again = bijector.forward(tf.identity(other), mask=mask)

@@ -189,7 +189,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
       length = ps.shape(x)[self._time]
       result = [self._slice_time(value, -length, None) for value in result]
     shift, log_scale = self._conformed(result, x)
-    y = (x - shift) * tf.exp(-log_scale)
+    y = (read - shift) * tf.exp(-log_scale)
     if event.mask is not None:
       y = tf.where(event.per_value, y, x)
       log_scale = tf.where(event.per_value, log_scale, 0)
