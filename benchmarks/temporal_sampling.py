@@ -77,7 +77,7 @@ def make_flows(network, steps):
 
   def shift_and_log_scale(x):
     """The network over a whole sequence: what TFP asks for."""
-    before = tf.zeros_like(x[..., : network.window, :])
+    before = tf.zeros([*x.shape[:-2], network.window, x.shape[-1]])
     present = tf.range(network.window + steps - 1) >= network.window
     present = tf.broadcast_to(present, [*x.shape[:-2], *present.shape])
     return network(tf.concat([before, x[..., :-1, :]], -2), present=present)
