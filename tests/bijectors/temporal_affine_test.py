@@ -133,6 +133,19 @@ def test_sampling_then_density(name):
 
 
 @every_network
+def test_predictions_are_what_is_taken_out(name):
+  bijector, frame_shape = make(name)
+  x, kwargs = normal(2, 4, *frame_shape), {"context": normal(2, *frame_shape, seed=1)}
+  for more in ({}, {"lengths": [4, 2]}):
+    shift, log_scale = bijector.predict(x, **kwargs, **more)
+    y, log_det = inverse(bijector, x, **kwargs, **more)
+    valid = 2 if more else 4
+    rest = (x - shift) * tf.exp(-log_scale)
+    assert_close(y[:, :valid], rest[:, :valid])
+    assert_close(tf.reduce_sum(tf.reshape(log_scale, [2, -1]), 1), -log_det)
+
+
+@every_network
 def test_unrolled_is_the_loop(name):
   network, frame_shape = NETWORKS[name]
   network = network()

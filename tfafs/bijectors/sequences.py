@@ -1,4 +1,4 @@
-"""Events with a time axis, the frames before them, and frames that are not there."""
+"""Events with a time axis: the frames before them, missing frames, loops over time."""
 
 from typing import NamedTuple, Optional
 
@@ -11,6 +11,8 @@ class Event(NamedTuple):
 
   Attributes:
     values: Tensor [batch, T, *frame_shape].
+    known: `values`, zeros where there is no frame: whatever padding holds, NaN too, must
+      reach neither another frame nor a gradient.
     mask: Bool tensor [batch, T], False where there is no frame; None if all are there.
     per_value: `mask` with the axes of a frame, [batch, T, 1, ...]; or None.
     there: `mask`, or all True.
@@ -19,6 +21,7 @@ class Event(NamedTuple):
   """
 
   values: tf.Tensor
+  known: tf.Tensor
   mask: Optional[tf.Tensor]
   per_value: Optional[tf.Tensor]
   there: tf.Tensor
@@ -86,10 +89,12 @@ def prepare(
       enough = (context.shape[-rank] or 0) >= window
       all_present = mask is None and (all_present or enough)
   past.set_shape([*[None] * (past.shape.rank - rank + 1), *values.shape[-rank:][1:]])
+  per_value = None if mask is None else append_axes(mask, rank - 1)
   return Event(
     values=values,
+    known=values if mask is None else tf.where(per_value, values, 0),
     mask=mask,
-    per_value=None if mask is None else append_axes(mask, rank - 1),
+    per_value=per_value,
     there=tf.fill(ps.concat([batch, event[:1]], 0), True) if mask is None else mask,
     past=past,
     past_present=None if all_present else present,
@@ -99,6 +104,53 @@ def prepare(
 def append_axes(x, count):
   """Appends `count` axes of length 1."""
   return x[(..., *[tf.newaxis] * count)]
+
+
+def run_loop(step, state, log_det, noise, mask):
+  """Runs steps in a `tf.while_loop`.
+
+  Args:
+    step: Function of state, noise and mask of a frame; returns frame, log-determinant
+      and the state after it.
+    state: State before the first step.
+    log_det: Zeros of the shape of a log-determinant.
+    noise: Tensor [T, ...], the steps' noise.
+    mask: Tensor [T, ...], the steps' masks, or None.
+
+  Returns:
+    The frames, [T, ...], and the sum of the log-determinants.
+  """
+  length = ps.shape(noise)[0]
+  noises = tf.TensorArray(noise.dtype, length).unstack(noise)
+  masks = None if mask is None else tf.TensorArray(tf.bool, length).unstack(mask)
+
+  def body(t, state, frames, log_det):
+    present = None if masks is None else masks.read(t)
+    frame, log_det_t, new_state = step(state, noises.read(t), present)
+    # The loop wants shapes no vaguer than at its start.
+    tf.nest.map_structure(lambda a, b: b.set_shape(a.shape), state, new_state)
+    return t + 1, new_state, frames.write(t, frame), log_det + log_det_t
+
+  frames = tf.TensorArray(noise.dtype, length, element_shape=noise.shape[1:])
+  *_, frames, log_det = tf.while_loop(
+    lambda t, *_: t < length,
+    body,
+    (tf.constant(0), state, frames, log_det),
+    maximum_iterations=length,
+  )
+  return frames.stack(), log_det
+
+
+def run_unrolled(step, state, log_det, noise, mask):
+  """The same as one long graph."""
+  if noise.shape[0] is None:
+    raise ValueError("unroll_loop needs a known number of frames; give T statically.")
+  frames = []
+  for t in range(noise.shape[0]):
+    frame, log_det_t, state = step(state, noise[t], None if mask is None else mask[t])
+    frames.append(frame)
+    log_det += log_det_t
+  return tf.stack(frames), log_det
 
 
 def _checked_context(context, values, rank):

@@ -1,7 +1,7 @@
 """Affine autoregressive transform in time: a moving frame of reference."""
 
 import math
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,18 @@ from tfafs.bijectors import sequences
 tfb = tfp.bijectors
 
 DEFAULT_WINDOW = 3  # Paper 000.
+
+
+class Prediction(NamedTuple):
+  """What the past says of the frames of a sequence.
+
+  Attributes:
+    shift: Tensor shaped as the sequence.
+    log_scale: Tensor shaped as the sequence.
+  """
+
+  shift: tf.Tensor
+  log_scale: tf.Tensor
 
 
 class TemporalAffineAutoregressive(tfb.Bijector):
@@ -175,24 +187,44 @@ class TemporalAffineAutoregressive(tfb.Bijector):
   def _inverse_log_det_jacobian(self, x, **kwargs):
     return self._augmented_inverse(x, **kwargs)[1]["ildj"]
 
-  def _augmented_inverse(self, x, context=None, mask=None, lengths=None, **kwargs):
-    """Noise and log-determinant, from one pass over all frames."""
-    event = self._event(x, context, mask, lengths)
-    x, past = event.values, event.past
-    read = x if event.mask is None else tf.where(event.per_value, x, 0)
-    frames = tf.concat([past, self._slice_time(read, None, -1)], self._time)
+  def predict(self, x, context=None, mask=None, lengths=None, **kwargs) -> Prediction:
+    """What the past says of each frame: the moving frame of reference itself.
+
+    Args:
+      x: Data [..., T, *frame_shape].
+      context: As for the class.
+      mask: As for the class.
+      lengths: As for the class.
+      **kwargs: What the network reads.
+
+    Returns:
+      `Prediction`. For a frame that is not there, the shift is what would be predicted
+      in its place, and the log-scale 0.
+    """
+    return self._predict(self._event(x, context, mask, lengths), kwargs)
+
+  def _predict(self, event, kwargs):
+    frames = self._slice_time(event.known, None, -1)
+    frames = tf.concat([event.past, frames], self._time)
     present = event.past_present
     if present is not None:
       present = tf.concat([present, event.there[..., :-1]], -1)
     result = self._network(frames, present=present, **kwargs)
     if self.unlimited_memory:  # It predicted the frames of the context, too.
-      length = ps.shape(x)[self._time]
+      length = ps.shape(event.values)[self._time]
       result = [self._slice_time(value, -length, None) for value in result]
-    shift, log_scale = self._conformed(result, x)
-    y = (read - shift) * tf.exp(-log_scale)
+    shift, log_scale = self._conformed(result, event.values)
     if event.mask is not None:
-      y = tf.where(event.per_value, y, x)
       log_scale = tf.where(event.per_value, log_scale, 0)
+    return Prediction(shift, log_scale)
+
+  def _augmented_inverse(self, x, context=None, mask=None, lengths=None, **kwargs):
+    """Noise and log-determinant, from one pass over all frames."""
+    event = self._event(x, context, mask, lengths)
+    shift, log_scale = self._predict(event, kwargs)
+    y = (event.known - shift) * tf.exp(-log_scale)
+    if event.mask is not None:
+      y = tf.where(event.per_value, y, event.values)
     return y, {"ildj": -tf.reduce_sum(log_scale, self._axes)}
 
   def _augmented_forward(self, y, context=None, mask=None, lengths=None, **kwargs):
@@ -220,7 +252,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
 
     state = network.initial_state(event.past, present=event.past_present, **kwargs)
     log_det = tf.zeros(ps.shape(noise)[1:][: 1 + self._time or None], y.dtype)
-    run = _run_unrolled if self._unroll_loop else _run_loop
+    run = sequences.run_unrolled if self._unroll_loop else sequences.run_loop
     x, log_det = run(step, state, log_det, noise, mask)
     x = tf.transpose(x, np.argsort(order))
     x.set_shape(y.shape)
@@ -335,50 +367,3 @@ def _time_first(rank, axis):
   """Permutation that brings an axis to the front."""
   axis %= rank
   return [axis, *(i for i in range(rank) if i != axis)]
-
-
-def _run_loop(step, state, log_det, noise, mask):
-  """Runs steps in a `tf.while_loop`.
-
-  Args:
-    step: Function of state, noise and mask of a frame; returns frame, log-determinant
-      and the state after it.
-    state: State before the first step.
-    log_det: Zeros of the shape of a log-determinant.
-    noise: Tensor [T, ...], the steps' noise.
-    mask: Tensor [T, ...], the steps' masks, or None.
-
-  Returns:
-    The frames, [T, ...], and the sum of the log-determinants.
-  """
-  length = ps.shape(noise)[0]
-  noises = tf.TensorArray(noise.dtype, length).unstack(noise)
-  masks = None if mask is None else tf.TensorArray(tf.bool, length).unstack(mask)
-
-  def body(t, state, frames, log_det):
-    present = None if masks is None else masks.read(t)
-    frame, log_det_t, new_state = step(state, noises.read(t), present)
-    # The loop wants shapes no vaguer than at its start.
-    tf.nest.map_structure(lambda a, b: b.set_shape(a.shape), state, new_state)
-    return t + 1, new_state, frames.write(t, frame), log_det + log_det_t
-
-  frames = tf.TensorArray(noise.dtype, length, element_shape=noise.shape[1:])
-  *_, frames, log_det = tf.while_loop(
-    lambda t, *_: t < length,
-    body,
-    (tf.constant(0), state, frames, log_det),
-    maximum_iterations=length,
-  )
-  return frames.stack(), log_det
-
-
-def _run_unrolled(step, state, log_det, noise, mask):
-  """The same as one long graph."""
-  if noise.shape[0] is None:
-    raise ValueError("unroll_loop needs a known number of frames; give T statically.")
-  frames = []
-  for t in range(noise.shape[0]):
-    frame, log_det_t, state = step(state, noise[t], None if mask is None else mask[t])
-    frames.append(frame)
-    log_det += log_det_t
-  return tf.stack(frames), log_det
