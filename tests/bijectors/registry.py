@@ -4,6 +4,12 @@ A family keeps its cases in a file of its own beside this one, `<family>_cases.p
 dict `CASES` from name to `tfafs.testing.BijectorCase`, and adds that dict here.
 """
 
+import autoregressive_cases
+import density_flow_cases
 import temporal_cases
 
-CASES = {**temporal_cases.CASES}
+CASES = {
+  **autoregressive_cases.CASES,
+  **density_flow_cases.CASES,
+  **temporal_cases.CASES,
+}

@@ -4,7 +4,7 @@ from typing import Optional
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow_probability.python.internal import tensor_util
+from tensorflow_probability.python.internal import cache_util, tensor_util
 
 from tfafs.bijectors import autoregressive_inverse
 
@@ -41,6 +41,11 @@ class BlockNeuralAutoregressive(tfb.Bijector):
   `inverse_report` gives the same without an error, with the number of evaluations.
   """
 
+  # One evaluation of the network serves value and log-determinant.
+  _cache = cache_util.BijectorCacheWithGreedyAttrs(
+    forward_name="_augmented_forward", inverse_name="_augmented_inverse"
+  )
+
   def __init__(
     self,
     network,
@@ -74,7 +79,7 @@ class BlockNeuralAutoregressive(tfb.Bijector):
       super().__init__(
         forward_min_event_ndims=1,
         validate_args=validate_args,
-        dtype=network.dtype,
+        dtype=tf.as_dtype(network.dtype),
         parameters=parameters,
         name=name,
       )
@@ -94,12 +99,19 @@ class BlockNeuralAutoregressive(tfb.Bijector):
     return self._modulation
 
   def _forward(self, x, modulation=None):
-    return self._map(modulation)(x).value
-
-  def _forward_log_det_jacobian(self, x, modulation=None):
-    return tf.reduce_sum(self._map(modulation)(x).log_diagonal, -1)
+    return self._augmented_forward(x, modulation)[0]
 
   def _inverse(self, y, modulation=None):
+    return self._augmented_inverse(y, modulation)[0]
+
+  def _forward_log_det_jacobian(self, x, modulation=None):
+    return -self._augmented_forward(x, modulation)[1]["ildj"]
+
+  def _augmented_forward(self, x, modulation=None):
+    value, log_diagonal = self._map(modulation)(x)
+    return value, {"ildj": -tf.reduce_sum(log_diagonal, -1)}
+
+  def _augmented_inverse(self, y, modulation=None):
     function = self._map(modulation)
     y = self._broadcast(y, modulation)
     report = autoregressive_inverse.solve(
@@ -109,7 +121,8 @@ class BlockNeuralAutoregressive(tfb.Bijector):
     missing = ~report.found & tf.reduce_all(tf.math.is_finite(y), -1)
     with tf.control_dependencies([self._assert_none(missing, report)]):
       solution = tf.identity(report.value)
-    return autoregressive_inverse.with_gradient(solution, function, y)
+    x = autoregressive_inverse.with_gradient(solution, function, y)
+    return x, {"ildj": -tf.reduce_sum(function(x).log_diagonal, -1)}
 
   def inverse_report(self, y, modulation=None):
     """Inverts without raising, and says how; not differentiable.
