@@ -118,7 +118,7 @@ def solve(
   state = _State(
     *tf.while_loop(unfinished, step, tuple(state), shape_invariants=tuple(shapes))
   )
-  found = tf.reduce_all(state.settled, -1)
+  found = tf.reduce_all(state.settled & ~state.failed, -1)
   return InverseReport(
     value=tf.where(found[..., None], state.x, tf.constant(np.nan, y.dtype)),
     residual=tf.reduce_max(tf.abs(state.difference), -1),

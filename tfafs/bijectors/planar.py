@@ -108,7 +108,8 @@ class Planar(tfb.Bijector):
     raw = tf.reduce_sum(weight * direction, -1)
     slope = tf.nn.softplus(raw) - 1.0
     squared = tf.reduce_sum(weight**2, -1)
-    # At weight 0 the map is a shift, whatever u is.
+    # At weight 0 the map is a shift by tanh(bias) u, whatever u is.
+    slope = tf.where(squared > 0, slope, tf.zeros_like(slope))
     squared = tf.where(squared > 0, squared, tf.ones_like(squared))
     return direction + ((slope - raw) / squared)[..., None] * weight, slope, weight
 

@@ -189,17 +189,18 @@ def real_nvp(
   _check_positive("num_flows", num_flows)
   if event_size < 2:
     raise ValueError(f"event_size of Real NVP must be at least 2, not {event_size}.")
-  masked = event_size // 2
-  layers = [
-    tfb.RealNVP(
-      num_masked=masked,
-      shift_and_log_scale_fn=conditioners.CouplingConditioner(
-        masked, event_size - masked, hidden_units, dtype
-      ),
-      name=f"{name}_{i}",
+  layers = []
+  for i in range(num_flows):
+    # If D is odd, the one in the middle has to be on either side.
+    masked = event_size // 2 if i % 2 == 0 else event_size - event_size // 2
+    conditioner = conditioners.CouplingConditioner(
+      masked, event_size - masked, hidden_units, dtype
     )
-    for i in range(num_flows)
-  ]
+    layers.append(
+      tfb.RealNVP(
+        num_masked=masked, shift_and_log_scale_fn=conditioner, name=f"{name}_{i}"
+      )
+    )
   return _chain(layers, event_size, permutation, name)
 
 

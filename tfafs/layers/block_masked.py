@@ -90,7 +90,7 @@ class BlockMaskedDense(tf.keras.layers.Layer):
     # Unit (i, k) has (i + 1) * a inputs; bounds [D] of its block column.
     bounds = np.sqrt(6.0 / ((component + 1.0) * units_in + units_out))
     per_column = np.repeat(bounds, units_out)
-    self._mask = np.kron(below, np.ones([units_in, units_out]))
+    self._mask = np.kron(below, np.ones([units_in, units_out], bool))
     with tf.name_scope(self.name):
       self.off_diagonal = self.add_weight(
         "off_diagonal",
@@ -121,14 +121,20 @@ class BlockMaskedDense(tf.keras.layers.Layer):
   def normalized(self) -> Weights:
     """Returns the `Weights` that the variables stand for."""
     size, units_in, units_out = self.event_size, self.units_in, self.units_out
-    off_diagonal = self.off_diagonal * tf.constant(self._mask, self.dtype)
-    # Exponentials are taken relative to the largest of a unit, so that none overflows.
-    largest = tf.stop_gradient(
-      tf.nn.relu(tf.reduce_max(self.log_diagonal, 1, keepdims=True))
+    # Not multiplied by the mask: the gradient of what it hides may be infinite.
+    off_diagonal = tf.where(
+      tf.constant(self._mask), self.off_diagonal, tf.zeros([], self.dtype)
     )
+    # All is taken relative to the largest weight of a unit: no exponential overflows.
+    tiny = np.finfo(off_diagonal.dtype.as_numpy_dtype).tiny
+    beside = tf.math.log(tf.reduce_max(tf.abs(off_diagonal), 0) + tiny)
+    largest = tf.reduce_max(self.log_diagonal, 1, keepdims=True)
+    largest = tf.maximum(largest, tf.reshape(beside, [size, 1, units_out]))
+    largest = tf.stop_gradient(largest)
     raw = tf.exp(self.log_diagonal - largest)
     shift = tf.reshape(largest, [-1])
-    squared_norm = tf.reduce_sum((off_diagonal * tf.exp(-shift)) ** 2, 0)
+    off_diagonal *= tf.exp(-shift)
+    squared_norm = tf.reduce_sum(off_diagonal**2, 0)
     squared_norm += tf.reshape(tf.reduce_sum(raw**2, 1), [-1])
     log_factor = self.log_norm - 0.5 * tf.math.log(squared_norm)
     factor = tf.exp(log_factor)
@@ -136,7 +142,7 @@ class BlockMaskedDense(tf.keras.layers.Layer):
     log_blocks += tf.reshape(log_factor, [size, 1, units_out])
     blocks = raw * tf.reshape(factor, [size, 1, units_out])
     on_diagonal = tf.eye(size, dtype=self.dtype)[:, None, :, None]
-    kernel = off_diagonal * (factor * tf.exp(-shift))
+    kernel = off_diagonal * factor
     kernel += tf.reshape(
       blocks[:, :, None] * on_diagonal, [size * units_in, size * units_out]
     )

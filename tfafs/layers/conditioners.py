@@ -12,7 +12,8 @@ class AutoregressiveConditioner(tf.keras.layers.Layer):
   """Shift and log-scale of component i from components before it.
 
   A `tfp.bijectors.AutoregressiveNetwork`, built at once. Its masks are constraints on
-  its weights: train it with a Keras optimizer, which applies them.
+  its weights: train it with a Keras optimizer, which applies them. Its activations are
+  computed in float32, even in float64.
   """
 
   def __init__(
