@@ -1,5 +1,15 @@
 """Bijectors for TensorFlow Probability: the invertible maps that the models share."""
 
+from tfafs.bijectors.conditional_chain import ConditionalChain
+from tfafs.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfafs.bijectors.nonlinear_squared import NonlinearSquared
+from tfafs.bijectors.sequence_flow import SequenceFlow
+from tfafs.bijectors.split_coupling import SplitCoupling
 
-__all__ = ["NonlinearSquared"]
+__all__ = [
+  "ConditionalChain",
+  "MaskedAutoregressive",
+  "NonlinearSquared",
+  "SequenceFlow",
+  "SplitCoupling",
+]

@@ -144,6 +144,8 @@ def check_gradients(case: BijectorCase):
     gradients = tape.gradient(value, variables)
     for variable, gradient in zip(variables, gradients):
       assert gradient is not None, f"{direction}: no gradient to {variable.name}."
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    for variable, gradient in zip(variables, gradients):
       assert np.all(np.isfinite(gradient)), f"{direction}: {variable.name} not finite."
     pairs = list(zip(variables, gradients))
     # All at once; one by one only to name the culprit.
