@@ -5,6 +5,8 @@ from tfafs.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfafs.bijectors.nonlinear_squared import NonlinearSquared
 from tfafs.bijectors.sequence_flow import SequenceFlow
 from tfafs.bijectors.split_coupling import SplitCoupling
+from tfafs.bijectors.temporal_affine import TemporalAffineAutoregressive
+from tfafs.bijectors.temporal_chain import TemporalChain
 
 __all__ = [
   "ConditionalChain",
@@ -12,4 +14,6 @@ __all__ = [
   "NonlinearSquared",
   "SequenceFlow",
   "SplitCoupling",
+  "TemporalAffineAutoregressive",
+  "TemporalChain",
 ]
