@@ -66,8 +66,8 @@ class SplitCoupling(tfb.Bijector):
     with tf.name_scope(name) as name:
       unchanged = tuple(int(i) for i in unchanged)
       parameters["unchanged"] = unchanged
-      size = len(unchanged) + network.outputs
-      if network.event_size != len(unchanged) or not set(unchanged) <= set(range(size)):
+      size = network.event_size + network.outputs
+      if network.event_size != len(set(unchanged) & set(range(size))):
         raise ValueError(
           f"unchanged must name {network.event_size} of the {size} dimensions, as the "
           f"network reads so many; got {unchanged}."
@@ -133,6 +133,11 @@ class SplitCoupling(tfb.Bijector):
     return self._network
 
   @property
+  def scalar(self):
+    """The scalar map."""
+    return self._scalar
+
+  @property
   def unchanged(self) -> tuple:
     """Indices of the dimensions that pass unchanged."""
     return self._unchanged
@@ -165,8 +170,8 @@ class SplitCoupling(tfb.Bijector):
   def _split(self, value, context):
     check_event(value, len(self._places))
     value = broadcast_batch(value, context)
-    passing = tf.gather(value, self._unchanged, axis=-1)
-    mapped = tf.gather(value, self._changed, axis=-1)
+    passing = tf.gather(value, tf.constant(self._unchanged, tf.int32), axis=-1)
+    mapped = tf.gather(value, tf.constant(self._changed, tf.int32), axis=-1)
     return passing, mapped, self._network.bind(context)(passing)
 
   def _join(self, passing, mapped):
