@@ -80,6 +80,7 @@ def test_amortised_flow():
     ("bnaf", {"fast": "both"}, "fast must be"),
     ("bnaf", {"num_flows": 0}, "num_flows must be at least 1"),
     ("maf", {"permutation": "flop"}, "permutation must be one of"),
+    ("maf", {"scalar": "cubic"}, "scalar must be one of"),
     ("sylvester", {"num_directions": 4}, "num_directions must be from 1 to 3"),
     ("sylvester", {"num_directions": 2, "num_reflections": 2}, "give one of them"),
   ],
@@ -87,6 +88,14 @@ def test_amortised_flow():
 def test_bad_arguments(name, options, words):
   with pytest.raises(ValueError, match=words):
     presets.make_flow(name, 3, **options)
+
+
+@pytest.mark.parametrize("scalar", ["affine", "nonlinear_squared"])
+def test_scalar_of_masked_autoregressive_flow(scalar):
+  flow = presets.masked_autoregressive_flow(3, 2, (8,), scalar=scalar)
+  x = tf.random.normal([4, 3])
+  back = flow.forward(tf.identity(flow.inverse(x)))
+  np.testing.assert_allclose(back, x, 1e-4, 1e-4)
 
 
 def test_householder_preset():

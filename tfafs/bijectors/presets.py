@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfafs.bijectors.block_neural_autoregressive import BlockNeuralAutoregressive
+from tfafs.bijectors.masked_autoregressive import MaskedAutoregressive
 from tfafs.bijectors.planar import Planar
 from tfafs.bijectors.sylvester import Sylvester, householder_basis, orthonormal_basis
 from tfafs.layers import block_masked, conditioners
@@ -20,6 +21,7 @@ from tfafs.layers import block_masked, conditioners
 tfb = tfp.bijectors
 
 PERMUTATIONS = ("flip", "random", None)
+SCALARS = ("tfp", "affine", "nonlinear_squared")
 DENSITY, SAMPLING = "density", "sampling"
 
 
@@ -130,27 +132,45 @@ def masked_autoregressive_flow(
   num_flows: int = 5,
   hidden_units: Sequence[int] = (64, 64),
   permutation: Optional[str] = "flip",
+  scalar: str = "tfp",
   dtype=None,
   name: str = "masked_autoregressive_flow",
 ) -> tfb.Chain:
-  """Creates a stack of TFP's MAF; `inverse`, from data to noise, is one pass.
+  """Creates a stack of masked autoregressive layers; `inverse`, to noise, is one pass.
 
   Args:
     event_size: Number D of components of the event.
     num_flows: Number of layers.
     hidden_units: Units of each hidden layer of a layer's network.
     permutation: Between two layers: "flip", "random" or None.
+    scalar: "tfp" for TFP's affine MAF; "affine" or "nonlinear_squared" (NLSq, paper
+      002) for `MaskedAutoregressive` with that map of each component.
     dtype: Floating type of variables and results.
     name: Name of the chain.
+
+  Raises:
+    ValueError: for an argument that is none of these.
   """
   _check_positive("num_flows", num_flows)
-  layers = [
-    tfb.MaskedAutoregressiveFlow(
-      conditioners.AutoregressiveConditioner(event_size, hidden_units, dtype),
-      name=f"{name}_{i}",
-    )
-    for i in range(num_flows)
-  ]
+  if scalar not in SCALARS:
+    raise ValueError(f"scalar must be one of {SCALARS}, not {scalar!r}.")
+  layers = []
+  for i in range(num_flows):
+    layer_name = f"{name}_{i}"
+    if scalar == "tfp":
+      layer = tfb.MaskedAutoregressiveFlow(
+        conditioners.AutoregressiveConditioner(event_size, hidden_units, dtype),
+        name=layer_name,
+      )
+    else:
+      layer = MaskedAutoregressive.build(
+        event_size,
+        scalar,
+        hidden_units,
+        dtype=dtype or tf.keras.backend.floatx(),
+        name=layer_name,
+      )
+    layers.append(layer)
   return _chain(layers, event_size, permutation, name)
 
 
@@ -159,6 +179,7 @@ def inverse_autoregressive_flow(
   num_flows: int = 5,
   hidden_units: Sequence[int] = (64, 64),
   permutation: Optional[str] = "flip",
+  scalar: str = "tfp",
   dtype=None,
   name: str = "inverse_autoregressive_flow",
 ) -> tfb.Invert:
@@ -168,7 +189,7 @@ def inverse_autoregressive_flow(
   """
   return tfb.Invert(
     masked_autoregressive_flow(
-      event_size, num_flows, hidden_units, permutation, dtype, f"{name}_inner"
+      event_size, num_flows, hidden_units, permutation, scalar, dtype, f"{name}_inner"
     ),
     name=name,
   )

@@ -115,7 +115,7 @@ def evaluate(config, model, paths) -> Evaluation:
     terms = -log_prob(points)
   value, error = float(np.mean(terms)), float(np.std(terms) / np.sqrt(count))
   # An inverse takes tens of evaluations, so a coarser grid has to do.
-  nodes = round((1.5 if model.energy else 4.0) * np.sqrt(count))
+  nodes = max(160, round((1.5 if model.energy else 4.0) * np.sqrt(count)))
   grid = integrate(log_prob, nodes)
   samples = loaded.sample(count, seed)["x"].numpy()
   some = tf.constant(samples[:1000])
