@@ -28,13 +28,14 @@ def context(batch_shape, dtype, seed):
   return {"context": tf.random.stateless_normal(shape, [seed, 1], dtype=dtype)}
 
 
-def over_last_dimension(family, scalar, mask, order="left_to_right"):
+def over_last_dimension(family, scalar, mask, order="left_to_right", skip=None):
   return testing.BijectorCase(
     lambda dtype: family.build(**OPTIONS, scalar=scalar, order=order, dtype=dtype),
     event_shape=(SIZE,),
     kwargs=context,
     jacobian_mask=mask,
     perturb=0.3,
+    skip=skip or {},
   )
 
 
@@ -88,7 +89,11 @@ CASES = {
     MaskedAutoregressive, "affine", LOWER
   ),
   "masked_autoregressive_nonlinear_squared": over_last_dimension(
-    MaskedAutoregressive, "nonlinear_squared", LOWER.T, "right_to_left"
+    MaskedAutoregressive,
+    "nonlinear_squared",
+    LOWER.T,
+    "right_to_left",
+    skip={"vectorized_map": "holds, and is slow to trace; see the affine one"},
   ),
   "split_coupling_affine": over_last_dimension(
     SplitCoupling, "affine", COUPLING, "right_to_left"

@@ -38,7 +38,7 @@ class Wobble(tfb.Bijector):
 
   def _inverse(self, y):
     x = y
-    for _ in range(40):
+    for _ in range(20):
       x = y - self._amplitude * tf.tanh(x)
     return x + 1e-3 if self._fault == "inverse" else x
 
