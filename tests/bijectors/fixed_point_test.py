@@ -68,6 +68,21 @@ def test_gradients_are_right_where_the_first_guess_was():
   np.testing.assert_allclose(tape.gradient(total, noise), [[7.0, 3.0, 1.0]])
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_second_derivatives_are_refused_and_not_wrong(graph):
+  noise, weights, step = coupled(1.0)
+
+  def second():
+    with tf.GradientTape() as outer:
+      with tf.GradientTape() as inner:
+        total = tf.reduce_sum(fixed_point.solve(step, tf.zeros_like(noise), 6).value)
+      gradient = inner.gradient(total, noise)
+    return outer.gradient(gradient, weights)
+
+  with pytest.raises(NotImplementedError, match="first-order gradients only"):
+    tf.function(second)() if graph else second()
+
+
 def test_what_is_not_a_number_ends_the_iteration():
   found = fixed_point.solve(lambda x: x * np.nan, tf.zeros([2]), 100)
   assert int(found.passes) == 2

@@ -33,8 +33,8 @@ def solve(
   the batch taken together.
 
   Gradients are those of the solution, by the implicit function theorem, first order
-  only: the adjoint equation is again autoregressive and solved the same way. Nothing of
-  the iteration is kept for them.
+  only (the second order raises NotImplementedError): the adjoint equation is again
+  autoregressive and solved the same way. Nothing of the iteration is kept for them.
 
   Args:
     step: Function from a tensor to one of its shape; may capture what gradients go to.
@@ -99,8 +99,22 @@ def _with_adjoint(step, point, max_passes, tolerance):
       scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
       upstream = upstream / scale
       adjoint, _ = _iterate(adjoint_step, upstream, max_passes - 1, tolerance)
-      return adjoint * scale
+      return _first_order_only(adjoint * scale, value)
 
     return tf.identity(value), gradient
 
   return attach
+
+
+@tf.custom_gradient
+def _first_order_only(adjoint, value):
+  """`adjoint`; refuses what would be silently wrong, derivatives of the derivative."""
+
+  def refuse(*_):
+    raise NotImplementedError(
+      "Sampling an autoregressive flow has first-order gradients only. Differentiate the "
+      "inverse, which has all orders, or the density of the sample."
+    )
+
+  del value  # Makes the result depend on what is differentiated.
+  return tf.identity(adjoint), refuse
