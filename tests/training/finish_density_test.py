@@ -59,6 +59,7 @@ def test_command_trains_goes_on_measures_draws_and_exports(tmp_path, arguments, 
   assert abs(evaluation["integral"] - 1.0) < 1e-2
   assert evaluation["num_samples"] == 900
   assert evaluation["round_trip"] < 1e-3
+  assert summary["training"]["steps_per_second"] > 0
   assert f"{evaluation[figure]:.4f}" in output
   assert {k for k in ("nll", "kl") if evaluation[k] is not None} == {figure}
   for name in ("density.png", "samples.png"):

@@ -6,6 +6,7 @@ plane, and samples. Half of a flow's directions may be numeric; that they fit to
 is among the figures.
 """
 
+import contextlib
 import io
 import json
 from typing import NamedTuple, Optional
@@ -80,11 +81,7 @@ def finish(config, result) -> Evaluation:
   result.model.export_density(paths.saved_model)
   print("Measuring and drawing ...", flush=True)
   evaluation = evaluate(config, result.model, paths)
-  training = {
-    "steps": result.steps,
-    "steps_per_second": result.steps_per_second,
-    "logs": result.logs,
-  }
+  training = _training_figures(result)
   summary = {"training": training, "evaluation": evaluation._asdict()}
   run_directory.write_text(paths.summary, json.dumps(summary, indent=2) + "\n")
   print(table(training, evaluation))
@@ -253,6 +250,20 @@ def directions(paths) -> str:
   return "\n".join(["", "Where everything lies:", *lines])
 
 
+def _training_figures(result):
+  """Figures of the training, or of the call that finished it if this did nothing."""
+  if not result.steps_done:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+      summary = json.loads(result.paths.summary.read_text(encoding="utf-8"))
+      if summary["training"]["steps"] == result.steps:
+        return summary["training"]
+  return {
+    "steps": result.steps,
+    "steps_per_second": result.steps_per_second,
+    "logs": result.logs,
+  }
+
+
 def _in_chunks(function):
   """Applies a function of points in pieces that fit any memory; returns an array."""
 
@@ -267,7 +278,8 @@ def _in_chunks(function):
 
 
 def _draw(pictures, path) -> None:
-  """Writes named images, rows upward, side by side as a PNG."""
+  """Writes named images, rows upward, side by side as a PNG, on the last one's scale."""
+  brightest = np.quantile(list(pictures.values())[-1], 0.999)
   sheet = figure.Figure((4.0 * len(pictures), 4.3), dpi=120)
   axes = np.ravel(sheet.subplots(1, len(pictures), squeeze=False))
   for axis, (title, image) in zip(axes, pictures.items()):
@@ -276,7 +288,7 @@ def _draw(pictures, path) -> None:
       origin="lower",
       extent=[-PICTURED, PICTURED] * 2,
       cmap="viridis",
-      vmax=np.quantile(image, 0.999),
+      vmax=brightest,
     )
     axis.set_title(title, fontsize=9)
     axis.tick_params(labelsize=7)
