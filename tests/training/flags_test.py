@@ -58,6 +58,11 @@ def test_overrides():
   assert config.data.crop_size == tiny.data.crop_size
 
 
+def test_dataset_is_short_for_the_field():
+  assert parse("--model=bnaf", "--dataset=u3").config.data.dataset == "u3"
+  assert parse("--model=bnaf").config.data.dataset == "8gaussians"
+
+
 def test_jit_compile_of_the_config_stays_unless_the_flag_is_given():
   field = "--config.training.jit_compile=true"
   assert parse("--model=ssf", field).config.training.jit_compile is True

@@ -48,3 +48,9 @@ def test_the_schedule_compiles_under_xla():
   compiled = tf.function(rate, jit_compile=True)
   rates = [float(compiled(tf.constant(step, tf.int64))) for step in range(4)]
   np.testing.assert_allclose(rates, [1e-3, 1e-3, 1e-4, 1e-4], rtol=1e-6)
+
+
+def test_data_without_crops_is_one_phase():
+  config = toy.get_config(steps=7)
+  del config.data.crop_size
+  assert schedules.phases(config) == (schedules.Phase(0, 7, None),)

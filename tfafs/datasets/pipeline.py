@@ -1,23 +1,25 @@
 """From `config.data` to a `tf.data.Dataset` of training batches."""
 
+from typing import Optional
+
 import numpy as np
 import tensorflow as tf
 
-from tfafs.datasets import synthetic, video
+from tfafs.datasets import density_2d, synthetic, video
 
 DATASETS = ("synthetic", "video")
-"""Values of `config.data.dataset`."""
+"""Values of `config.data.dataset` that are clips; points are `density_2d.NAMES`."""
 
 
 def make_dataset(
   config,
   batch_size: int,
-  num_frames: int,
-  crop_size: int,
+  num_frames: Optional[int] = None,
+  crop_size: Optional[int] = None,
   start_index: int = 0,
   seed: int = 0,
 ) -> tf.data.Dataset:
-  """Makes an endless dataset of clips.
+  """Makes an endless dataset of clips, or of points for a density model.
 
   Example i is a pure function of `seed`, i and the configuration: a run that resumes at
   step s passes `start_index = s * batch_size` and sees what it would have seen.
@@ -27,13 +29,14 @@ def make_dataset(
       raw_size, frame_interval, temporal_reversal, pan, downscale, cache_dir,
       color_matrix.
     batch_size: Examples of a batch.
-    num_frames: Frames of an example.
-    crop_size: Rows and columns of an example.
+    num_frames: Frames of an example; None if examples are points.
+    crop_size: Rows and columns of an example; None if examples are points.
     start_index: Number of the first example.
     seed: Which sequence of examples.
 
   Returns:
-    Dataset of float32 [batch_size, num_frames, crop_size, crop_size, 3] in [0, 1].
+    Dataset of float32 [batch_size, num_frames, crop_size, crop_size, 3] in [0, 1], or
+    of points, float32 [batch_size, 2].
 
   Raises:
     ValueError: an unknown dataset, or videos that cannot give such examples.
@@ -45,8 +48,15 @@ def make_dataset(
     ("start_index", start_index, 0),
     ("seed", seed, 0),
   ):
-    if value < least:
+    if value is not None and value < least:
       raise ValueError(f"{name} must be at least {least}, not {value}")
+  if num_frames is None:
+    if config.dataset not in density_2d.NAMES:
+      raise ValueError(
+        f"data.dataset must be one of {', '.join(density_2d.NAMES)}, not "
+        f"{config.dataset!r}"
+      )
+    return density_2d.make_dataset(config.dataset, batch_size, start_index, seed)
   shape = (num_frames, crop_size, crop_size, 3)
   if config.dataset == "synthetic":
 

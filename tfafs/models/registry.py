@@ -6,6 +6,8 @@ from typing import Callable, NamedTuple
 import ml_collections
 
 from tfafs.models.codec import codec, variants
+from tfafs.models.density import density
+from tfafs.models.density import variants as density_variants
 
 SIZES = ("default", "paper", "tiny")
 
@@ -35,6 +37,12 @@ MODELS = {
   name: ModelSpec("codec", variant.description, _build_codec)
   for name, variant in variants.VARIANTS.items()
 }
+MODELS.update(
+  {
+    name: ModelSpec("density", description, density.build)
+    for name, description in density_variants.VARIANTS.items()
+  }
+)
 
 
 def spec(name: str) -> ModelSpec:

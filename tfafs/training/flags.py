@@ -67,6 +67,8 @@ def parse(argv, values=None) -> Command:
     cli.fail(f"Unexpected argument {arguments[1]!r}; flags are written --NAME=VALUE.")
   if config.model.name != values.model:
     cli.fail("--config.model.name cannot be set; --model names the model.")
+  if values.dataset is not None:
+    config.data.dataset = values.dataset
   if values.jit_compile is not None:
     config.training.jit_compile = values.jit_compile
   model_dir = values.model_dir or str(pathlib.Path("runs") / values.model)
@@ -87,6 +89,9 @@ def _define(values):
     None,
     "Directory of the run, runs/MODEL by default; a run that is there goes on.",
     values,
+  )
+  flags.DEFINE_string(
+    "dataset", None, "Data to train on, short for --config.data.dataset.", values
   )
   flags.DEFINE_bool(
     "jit_compile",
@@ -112,7 +117,8 @@ def _print_help(values):
   for name, spec in registry.MODELS.items():
     lines.append(f"  {name:<{width}}  {spec.description}")
   lines += ["", "flags:"]
-  for name in ("model", "config_size", "model_dir", "jit_compile", "strategy"):
+  names = ("model", "config_size", "model_dir", "dataset", "jit_compile", "strategy")
+  for name in names:
     flag = values[name]
     default = "" if flag.default is None else f" (default: {flag.default})"
     lines.append(f"  --{name:<{width}}  {flag.help}{default}")

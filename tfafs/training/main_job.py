@@ -10,12 +10,12 @@ from absl import logging
 
 from tfafs.coding import cli
 from tfafs.models import registry
-from tfafs.training import errors, finish_codec, run
+from tfafs.training import errors, finish_codec, finish_density, run
 
 NON_FINITE = 3
 
 # What comes after training: function of (config, result), which prints what it did.
-FINISH = {"codec": finish_codec.finish}
+FINISH = {"codec": finish_codec.finish, "density": finish_density.finish}
 
 
 def main(command) -> int:

@@ -105,13 +105,14 @@ def check(config):
   )
   for section, names in positive:
     for name in names:
-      value = config[section][name]
+      # Models of points have no frames and no crops.
+      value = config[section].get(name, 1)
       if not value > 0:
         raise errors.RunError(
           f"config.{section}.{name} is {value}; it must be more than 0."
         )
   for name in ("decay_at", "large_crop_from"):
-    value = config.training[name]
+    value = config.training.get(name, 1)
     if not 0 <= value <= 1:
       raise errors.RunError(
         f"config.training.{name} is {value}; it is a fraction of the steps, 0 to 1."
@@ -233,7 +234,7 @@ def _dataset(config, make_dataset, crop_size, step):
     return make_dataset(
       config.data,
       config.data.batch_size,
-      config.data.num_frames,
+      config.data.get("num_frames"),
       crop_size,
       start_index=step * config.data.batch_size,
       seed=config.training.seed,
@@ -250,8 +251,8 @@ def _pictured_frames(config, model, make_dataset):
     dataset = make_dataset(
       config.data,
       1,
-      config.data.num_frames,
-      config.data.crop_size,
+      config.data.get("num_frames"),
+      config.data.get("crop_size"),
       start_index=0,
       seed=config.training.seed + 1,
     )

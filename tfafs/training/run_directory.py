@@ -23,6 +23,7 @@ CHANGEABLE = frozenset(
     "data.path",
     "data.cache_dir",
     "data.eval_clips",
+    "data.eval_points",
   }
 )
 

@@ -5,7 +5,7 @@ grows the crop from 256 to 384 for the last 50,000. The configs hold these point
 fractions of the steps, so that a run of any length goes through the same stages.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
 
@@ -16,12 +16,12 @@ class Phase(NamedTuple):
   Attributes:
     first_step: Number of updates done when it starts.
     end_step: Number of updates done when it is over.
-    crop_size: Height and width of its crops in pixels.
+    crop_size: Height and width of its crops in pixels; None without crops.
   """
 
   first_step: int
   end_step: int
-  crop_size: int
+  crop_size: Optional[int]
 
 
 def steps_at(fraction: float, steps: int) -> int:
@@ -33,13 +33,16 @@ def phases(config) -> tuple:
   """Splits a run at the change of the crop size.
 
   Args:
-    config: Config with `training.steps`, `training.large_crop_from` (a fraction of
-      the steps), `training.large_crop_size` and `data.crop_size`.
+    config: Config with `training.steps`, and where there are crops
+      `training.large_crop_from` (a fraction of the steps), `training.large_crop_size`
+      and `data.crop_size`.
 
   Returns:
     One or two `Phase`s that cover the steps without gaps.
   """
   training = config.training
+  if "crop_size" not in config.data:
+    return (Phase(0, training.steps, None),)
   change = steps_at(training.large_crop_from, training.steps)
   candidates = (
     Phase(0, change, config.data.crop_size),

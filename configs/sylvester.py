@@ -1,0 +1,9 @@
+"""Config of the density model `sylvester`; see `tfafs.models.density.variants`."""
+
+from tfafs.configs import density
+
+
+def get_config(size="default"):
+  """Config of size "default", "paper" or "tiny"."""
+  num_flows = 2 if size == "tiny" else 16
+  return density.get_config("sylvester", size, num_flows=num_flows)
