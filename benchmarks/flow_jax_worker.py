@@ -6,8 +6,8 @@ Reads one JSON object per line from stdin and answers each with one on stdout:
     {"task": NAME, "calls": n}                              -> seconds [n]
 
 where NAME is what the answer to the first lists as "tasks". NumPyro's network gets the
-weights of the file; flowjax's, whose parameters are others, has the same sizes and is
-checked against itself.
+weights of the file; flowjax's, whose parameters are others, has the same sizes, and the
+error of its inverse is told.
 """
 
 import json
@@ -40,9 +40,9 @@ class Peers:
     size = x.shape[1]
     hidden = [data[f"kernel{i}"].shape[1] // size for i in range(count - 1)]
     self._numpyro(data, x, size, hidden, output)
-    self._flowjax(x, size, hidden, samples)
+    error = self._flowjax(x, size, hidden, samples)
     versions = {m.__name__: m.__version__ for m in (jax, numpyro, flowjax)}
-    return {"tasks": list(self._tasks), "versions": versions}
+    return {"tasks": list(self._tasks), "versions": versions, "inverse_error": error}
 
   def _numpyro(self, data, x, size, hidden, output):
     init, apply = BlockNeuralAutoregressiveNN(size, hidden)
@@ -94,6 +94,7 @@ class Peers:
     self._tasks["flowjax forward"] = lambda: forward(parameters, x)
     self._tasks["flowjax train"] = _train_step(loss)(parameters, x)
     self._tasks["flowjax inverse"] = lambda: invert(parameters, images)
+    return float(jnp.max(jnp.abs(invert(parameters, images) - x[:samples])))
 
   def time(self, task, calls):
     """Times a task."""

@@ -182,6 +182,15 @@ def block_task(size, units, layers, workers, folder, sizes):
     extra = {"samples": SAMPLES} if kind == "jax" else {}
     answer = workers[kind].ask(task="load", file=file, output=output, **extra)
     contenders.update(workers[kind].calls(answer["tasks"]))
+    if kind == "jax":
+      report = BlockNeuralAutoregressive(net).inverse_report(net(x[:SAMPLES]).value)
+      error = float(tf.reduce_max(tf.abs(report.value - x[:SAMPLES])))
+      print(
+        f"{size}, {units}, {layers}: largest error of the inverse: flowjax "
+        f"{answer['inverse_error']:.1e}, ours {error:.1e}, in {int(report.num_calls)} "
+        "evaluations",
+        flush=True,
+      )
     theirs, ours = np.load(output), nets[activation](x)
     log_det = tf.reduce_sum(ours.log_diagonal, -1)
     np.testing.assert_allclose(theirs["value"], ours.value, 1e-4, 1e-4)
