@@ -5,7 +5,8 @@
       --betas=3.125e-4,6.25e-4,1.25e-3,2.5e-3 --steps=400 VIDEO [VIDEO ...]
 
 From the weights of a trained run, two runs go on at each beta for equally many steps on
-equal data and noise: with exact integers, and with the same network in floating point.
+equal data and noise: with exact integers, and with the same network in floating point,
+which keeps the clips of the activations: what is measured is rounding alone.
 All are exported; the videos are coded to files by each and decoded from them; BD-rate
 compares the curves, positive where exact integers need more bytes. Times are those of
 frames of 640x272, the codecs by turns. Interrupted, the same command goes on.
@@ -16,6 +17,7 @@ import json
 import os
 import pathlib
 import statistics
+import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,6 +38,8 @@ TIMED_FRAMES = 5
 def go_on(base, options, beta, kind, output_dir):
   """Trains one of the runs, exports it; returns the path of the SavedModel."""
   config = run_directory.load_config(run_directory.run_paths(base))
+  if config is None:
+    sys.exit(f"{base} holds no run: give the --model_dir of bin/train.")
   with config.unlocked():
     config.model.beta = beta
     config.model.hyper.exact_index = KINDS[kind]

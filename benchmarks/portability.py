@@ -15,7 +15,8 @@ Tables and integers are made once, as an export does, and given to all.
     --float_index   the same weights without exact integers, to show what they are for
     --quick         two configurations only
 
-Exit code 1 if any symbol differs.
+Exit code 1 if any symbol differs, or a frame by more than one level. Where oneDNN is off
+the instruction set, which is told to oneDNN, changes nothing: 18 of 24 differ.
 """
 
 import argparse
@@ -316,7 +317,10 @@ def main():
   if options.output:
     text = json.dumps({"summary": summary, "decoded": answers}, indent=1)
     Path(options.output).write_text(text + "\n")
-  if summary["pairs_with_other_symbols"] or summary["long_with_other_symbols"]:
+  wrong = summary["pairs_with_other_symbols"] + summary["long_with_other_symbols"]
+  if (
+    wrong or max(summary["largest_difference"], summary["long_largest_difference"]) > 1
+  ):
     sys.exit(1)
 
 

@@ -28,7 +28,7 @@ class PngCodec(tf.Module):
     super().__init__()
     metadata = {
       "model": model,
-      "format_version": 1,
+      "format_version": 2,
       "fingerprint": hashlib.sha256(seed.encode()).hexdigest(),
       "intra_parts": INTRA_PARTS,
       "inter_parts": INTER_PARTS,

@@ -21,7 +21,7 @@ class JpegCodec(tf.Module):
     self.metadata = json.dumps(
       {
         "model": "toy_jpeg",
-        "format_version": 1,
+        "format_version": 2,
         "fingerprint": hashlib.sha256(b"jpeg%d" % quality).hexdigest(),
         "intra_parts": ["latent", "hyper_latent"],
         "inter_parts": ["motion", "residual"],

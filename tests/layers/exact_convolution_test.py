@@ -157,6 +157,28 @@ def test_gradients_are_those_of_the_real_convolution(stride):
     np.testing.assert_allclose(here, there, atol=0.02 * np.abs(there).max())
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_probe_has_the_answers_of_integer_arithmetic_and_reaches_the_bound(stride):
+  layer = layer_of(stride, 5, inputs=64, filters=6)
+  # Large weights of one sign in one filter: the probe has to find it.
+  layer.kernel.assign(tf.abs(layer.kernel) if stride == 1 else -tf.abs(layer.kernel))
+  integers = layer.freeze()
+  inputs, outputs = layer.probe(integers)
+  np.testing.assert_array_equal(outputs, expected(layer, inputs, stride))
+  np.testing.assert_array_equal(layer(inputs, integers=integers), outputs)
+  assert np.abs(expected_sums(inputs, integers.kernel, stride)).max() > 2**22
+
+
+@pytest.mark.parametrize("field", ["kernel", "bias", "step"])
+def test_freeze_asserts_what_exactness_needs(field, monkeypatch):
+  layer = layer_of()
+  integers = layer.freeze()
+  spoilt = integers._replace(**{field: getattr(integers, field) * 0.7 + 0.01})
+  monkeypatch.setattr(layer, "_numbers", lambda: spoilt)
+  with pytest.raises(AssertionError, match=r"integers|powers of two"):
+    layer.freeze()
+
+
 def test_learns_from_a_start_at_zero():
   rng = np.random.default_rng(0)
   layer = layer_of(inputs=6, filters=1, exponents=(-3, -5), high=63)

@@ -23,7 +23,7 @@ SIGNATURES = (
   "encode_inter",
   "decode_inter",
 )
-METADATA_VERSION = 1
+METADATA_VERSION = 2
 _METADATA = {
   "model": lambda value: isinstance(value, str),
   "fingerprint": lambda value: re.fullmatch("[0-9a-f]{64}", str(value)),
@@ -91,8 +91,8 @@ class Codec:
       Codec.
 
     Raises:
-      ValueError: there is no SavedModel, it cannot be loaded, or it is no codec that
-        this version can run.
+      ValueError: there is no SavedModel, it cannot be loaded, it is no codec that
+        this version can run, or its self-test fails here.
     """
     path = os.fspath(path)
     if not tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
@@ -126,6 +126,12 @@ class Codec:
           f"the codec in {path!r} states {name} {metadata.get(name)!r}, which cannot "
           "be: export it again"
         )
+    if metadata["exact_index"] and not _is_exact(signatures):
+      raise ValueError(
+        f"TensorFlow does not add exactly here, and would read other symbols than the "
+        f"codec in {path!r} wrote: turn off automatic mixed precision and "
+        "TF_USE_DEEP_CONV2D"
+      )
     return cls(path, model, metadata)
 
   def check_header(self, header: StreamHeader) -> None:
@@ -145,6 +151,10 @@ class Codec:
         f"the stream's header says exact_index={header.exact_index}, its codec in "
         f"{self.path!r} says {self.exact_index}: the header is not what was written"
       )
+
+
+def _is_exact(signatures) -> bool:
+  return bool(signatures["self_test"](zero=tf.constant(0.0))["exact"])
 
 
 def _first_line(error: Exception) -> str:

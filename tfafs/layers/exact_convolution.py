@@ -5,7 +5,12 @@ point promises no such thing: another processor, thread count or library sums in
 order. Here kernels and activations are integers that are held in float32, and every
 partial sum stays below 2^24, so that each product and each sum is exact and the order
 does not matter. Kernels of up to 127 and activations of up to 255 are exact in bfloat16
-and TF32 as well, should a library multiply in those.
+and TF32 as well, should a library multiply in those and add in float32.
+
+What the argument needs is a convolution that multiplies, adds, and keeps its sums in
+float32. Two settings of TensorFlow break that, both off by default: automatic mixed
+precision, which rounds sums to 16 bits, and TF_USE_DEEP_CONV2D, whose Winograd transform
+multiplies other numbers. `probe` finds out whether a machine computes as it must.
 
     sums = conv(inputs, kernel) + bias                integers
     outputs = clip(round(sums * 2^shift), 0, high)    a rounding shift, ties to even
@@ -116,7 +121,9 @@ class ExactConv2D(tf.keras.layers.Layer):
     Returns:
       float32 [batch, stride * height, stride * width, filters], integers in [0, high].
     """
-    kernel, bias, step = integers or self._numbers()
+    return self._convolve(inputs, *(integers or self._numbers()))
+
+  def _convolve(self, inputs, kernel, bias, step):
     if self._stride == 1:
       sums = tf.nn.conv2d(inputs, kernel, 1, "SAME")
     else:
@@ -139,11 +146,42 @@ class ExactConv2D(tf.keras.layers.Layer):
     integers = Integers(*(np.array(x) for x in self._numbers()))
     if not all(np.all(np.isfinite(x)) for x in integers):
       raise ValueError(f"{self.name!r} has weights that are NaN or infinite.")
+    kernel, bias, step = integers
+    for name, numbers, limit in (
+      ("kernel", kernel, _MAX_KERNEL),
+      ("bias", bias, _MAX_BIAS),
+    ):
+      if np.any(numbers != np.round(numbers)) or np.abs(numbers).max() > limit:
+        raise AssertionError(f"{self.name!r} has a {name} that is not of integers.")
+    if np.any(np.frexp(step)[0] != 0.5):
+      raise AssertionError(f"{self.name!r} has steps that are not powers of two.")
     reach = LIMIT * self._sums(tf.cast(tf.abs(integers.kernel), tf.float64)).numpy()
-    half = 0.5 / np.minimum(integers.step, 0.5)
-    if np.any(reach + np.abs(integers.bias) + half > _EXACT):
+    # Half of what a rounding shift rounds to: some libraries round x by floor(x + 1/2).
+    half = 0.5 / np.minimum(step, 0.5)
+    if np.any(reach + np.abs(bias) + half > _EXACT):
       raise AssertionError(f"{self.name!r} has sums that could exceed 2^24.")
     return integers
+
+  def probe(self, integers: Integers):
+    """Inputs that tell whether a machine computes this layer exactly.
+
+    Args:
+      integers: What `freeze` gave.
+
+    Returns:
+      float32 [3, 8, 8, any], random, and such as drive the sums of a filter up and down
+      to their bound; and the outputs, from float64, where sums have 53 bits.
+    """
+    weights = integers.kernel.sum((0, 1))
+    weights = weights if self._stride == 1 else weights.T
+    largest = np.argmax(np.abs(weights).sum(0))
+    towards = np.broadcast_to(np.sign(weights[:, largest]), [8, 8, len(weights)])
+    random = np.random.default_rng(0).integers(-LIMIT, LIMIT + 1, towards.shape)
+    inputs = np.stack([random, LIMIT * towards, -LIMIT * towards]).astype(np.float32)
+    with tf.init_scope():  # Now, even where a graph is being built.
+      wide = (tf.constant(x, tf.float64) for x in integers)
+      outputs = self._convolve(tf.constant(inputs, tf.float64), *wide)
+      return inputs, outputs.numpy().astype(np.float32)
 
   def _numbers(self):
     """Integers nearest to the trained weights, with gradients to these."""

@@ -117,6 +117,12 @@ def check(config):
       raise errors.RunError(
         f"config.training.{name} is {value}; it is a fraction of the steps, 0 to 1."
       )
+  for name in ("precision", "export_precision"):
+    value = config.model.get(name, "")
+    if value not in ("", "float32", "mixed_bfloat16"):
+      raise errors.RunError(
+        f"config.model.{name} is {value!r}; it must be float32 or mixed_bfloat16."
+      )
   if config.training.clip_norm < 0:
     raise errors.RunError(
       f"config.training.clip_norm is {config.training.clip_norm}; 0 is no clipping."

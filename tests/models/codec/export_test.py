@@ -136,8 +136,50 @@ def test_metadata(tiny_codec, signatures):
   assert metadata["exact_index"] is True
 
 
+def test_self_test_passes_here_and_fails_where_sums_are_rounded(
+  signatures, tiny_saved_model
+):
+  assert signatures["self_test"](zero=tf.constant(0.0))["exact"]
+  program = """
+import sys
+import tensorflow as tf, tensorflow_compression
+from tfafs import coding
+tf.config.optimizer.set_experimental_options(
+  {"auto_mixed_precision_onednn_bfloat16": True})
+try:
+  coding.Codec.load(sys.argv[1])
+except ValueError as error:
+  print(error)
+"""
+  said = subprocess.run(
+    [sys.executable, "-c", program, str(tiny_saved_model)],
+    check=True,
+    capture_output=True,
+    text=True,
+  ).stdout
+  assert "turn off automatic mixed precision" in said
+
+
+def test_the_index_branch_of_the_export_is_integers_on_the_cpu(signatures):
+  graph = signatures["decode_inter"].graph.as_graph_def()
+  nodes = {n.name: n for f in graph.library.function for n in f.node_def}
+  nodes.update({n.name: n for n in graph.node})
+  pinned = [
+    n
+    for n in nodes.values()
+    if n.op in ("Conv2D", "Conv2DBackpropInput") and "index/" in n.name
+  ]
+  assert len(pinned) == 7  # Three layers for motion, four for the residual.
+  for node in pinned:
+    assert "CPU:0" in node.device
+    kernel = nodes[node.input[1].split(":")[0]]
+    assert kernel.op == "Const"
+    value = tf.make_ndarray(kernel.attr["value"].tensor)
+    np.testing.assert_array_equal(value, np.round(value))
+
+
 def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
-  from tfafs.models.codec import export, priors
+  from tfafs.models.codec import export, index_network, priors
 
   def fingerprint():
     return json.loads(export.CodecModule(tiny_codec).metadata)["fingerprint"]
@@ -151,14 +193,15 @@ def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):
     variable.assign(value + 1e-3)
     seen.add(fingerprint())
     variable.assign(value)
-  monkeypatch.setattr(priors, "STEP", priors.STEP / 2)
-  seen.add(fingerprint())
-  monkeypatch.undo()
+  for module, name in ((priors, "STEP"), (index_network, "_CONTEXT_STEPS")):
+    monkeypatch.setattr(module, name, getattr(module, name) / 2)
+    seen.add(fingerprint())
+    monkeypatch.undo()
   with tiny_codec.config.unlocked():
     monkeypatch.setitem(tiny_codec.config.model, "precision", "mixed_bfloat16")
     seen.add(fingerprint())
     monkeypatch.undo()
-  assert len(seen) == 5
+  assert len(seen) == 6
   assert fingerprint() == before
 
 

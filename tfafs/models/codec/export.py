@@ -4,6 +4,8 @@ Signatures (frames are uint8 [height, width, 3]; the state is the reference fram
 is also the decoded frame):
 
     describe()                         -> metadata (JSON)
+    self_test(zero = 0.0)              -> exact: whether this machine finds the indexes
+                                          into the tables that every other does
     encode_intra(frame)                -> strings [2], bits [2], reference
     decode_intra(strings, size)        -> reference
     encode_inter(frame, reference)     -> strings [4], bits [4], reference
@@ -23,7 +25,7 @@ import tensorflow as tf
 from tfafs.layers import quantization
 from tfafs.models.codec import range_coding
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MIN_SIZE = 16
 INTRA_PARTS = ("latent", "hyper_latent")
 INTER_PARTS = ("motion", "motion_hyper", "residual", "residual_hyper")
@@ -111,6 +113,11 @@ class CodecModule(tf.Module):
   def describe(self):
     """Metadata of the codec as JSON."""
     return {"metadata": tf.constant(self.metadata)}
+
+  @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+  def self_test(self, zero):
+    """Computes what has known answers, in the way that coding computes."""
+    return {"exact": tf.reduce_all([c.is_exact_here(zero) for c in self._codec.coders])}
 
   @tf.function(input_signature=[_FRAME])
   def encode_intra(self, frame):
@@ -211,6 +218,7 @@ def export_codec(model, path, steps=None) -> None:
   module = CodecModule(model, steps)
   names = (
     "describe",
+    "self_test",
     "encode_intra",
     "decode_intra",
     "encode_inter",

@@ -92,6 +92,32 @@ class IndexNetwork(tf.keras.layers.Layer):
       features = layer(features, integers=numbers)
     return quantization.round_straight_through(features[:, : size[0], : size[1]])
 
+  def is_exact_here(self, integers: Sequence, zero):
+    """Whether this machine computes all layers exactly: a bool tensor.
+
+    Args:
+      integers: What `freeze` gave.
+      zero: float32 scalar, 0 when it runs, so that nothing is computed before.
+    """
+    passed = []
+    for layer, numbers in zip(self._layers, integers):
+      inputs, outputs = layer.probe(numbers)
+      got = layer(inputs + zero, integers=numbers)
+      passed.append(tf.reduce_all(got == outputs))
+    return tf.reduce_all(passed)
+
+  def constants(self, integers: Optional[Sequence]):
+    """All that the result depends on beside the inputs, as float32 arrays.
+
+    Args:
+      integers: What `freeze` gave.
+    """
+    exponents = (_SYMBOL_EXPONENT, _FEATURE_EXPONENT, _INDEX_EXPONENT)
+    limits = (exact_convolution.LIMIT, _CONTEXT_STEPS, scale_table.NUM_SCALES)
+    yield np.array([*exponents, *limits, self._climbing], np.float32)
+    for layer in integers or ():
+      yield from layer
+
   def freeze(self) -> Optional[list]:
     """The integers of each layer as they are now; None if the network is not exact."""
     return [layer.freeze() for layer in self._layers] if self._exact else None

@@ -186,11 +186,18 @@ class Hyperprior(tf.keras.layers.Layer):
       size = (size + stride - 1) // stride
     return size
 
-  def constants(self):
-    """What decoding depends on beside the weights: float32 arrays."""
+  def constants(self, integers):
+    """What decoding depends on beside the weights, as float32 arrays.
+
+    Args:
+      integers: What `freeze_index` gave.
+    """
     yield np.array([STEP, MEAN_GAIN], np.float32)
-    for layer in self._index.freeze() or ():
-      yield from layer
+    yield from self._index.constants(integers)
+
+  def is_exact_here(self, integers, zero):
+    """Whether the index network is exact on this machine; see `IndexNetwork`."""
+    return self._index.is_exact_here(integers, zero)
 
   def freeze_index(self) -> Optional[list]:
     """Integers of an exact index network as it is trained now, for `index`; or None."""

@@ -104,7 +104,18 @@ class LatentRangeCoder:
     """All arrays beside the weights that decoding depends on, in a fixed order."""
     for model in self.entropy_models:
       yield from (model.cdf.numpy(), model.cdf_offset.numpy())
-    yield from self.prior.constants()
+    yield from self.prior.constants(self._integers)
+
+  def is_exact_here(self, zero):
+    """Whether this machine finds the indexes that every other does: a bool tensor.
+
+    Args:
+      zero: float32 scalar, 0 when it runs.
+    """
+    if not self._integers:
+      return tf.constant(False)
+    with tf.device("/cpu:0"):  # As in coding.
+      return self.prior.is_exact_here(self._integers, zero)
 
   def encode(self, coded: priors.CodedLatent, context=None):
     """Codes the symbols of a batch of one.
