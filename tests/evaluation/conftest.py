@@ -29,6 +29,7 @@ class JpegCodec(tf.Module):
         "beta": beta,
         "steps": 0,
         "min_size": 16,
+        "exact_index": False,
       }
     )
 

@@ -128,9 +128,9 @@ class Codec:
         )
     if metadata["exact_index"] and not _is_exact(signatures):
       raise ValueError(
-        f"TensorFlow does not add exactly here, and would read other symbols than the "
-        f"codec in {path!r} wrote: turn off automatic mixed precision and "
-        "TF_USE_DEEP_CONV2D"
+        f"the codec in {path!r} fails its self-test: TensorFlow does not add exactly "
+        "here, and would read other symbols than were written: turn off automatic mixed "
+        "precision and TF_USE_DEEP_CONV2D"
       )
     return cls(path, model, metadata)
 
@@ -154,6 +154,8 @@ class Codec:
 
 
 def _is_exact(signatures) -> bool:
+  if "self_test" not in signatures:
+    return False
   return bool(signatures["self_test"](zero=tf.constant(0.0))["exact"])
 
 
