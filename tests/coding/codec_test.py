@@ -135,7 +135,7 @@ def test_load_what_is_no_codec(tmp_path, saved_model, export_png_codec):
   tf.saved_model.save(module, str(tmp_path / "other"))
   fails(tmp_path / "other", "no tfafs codec: it lacks the signature 'describe'")
   export_png_codec(tmp_path / "newer", format_version=3)
-  fails(tmp_path / "newer", "format version 3; this tfafs runs version 1")
+  fails(tmp_path / "newer", "format version 3; this tfafs runs version 2")
   export_png_codec(tmp_path / "unnamed", fingerprint="cafe")
   fails(tmp_path / "unnamed", "states fingerprint 'cafe'")
   export_png_codec(tmp_path / "partless", inter_parts=[])
