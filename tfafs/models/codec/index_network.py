@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from tfafs.layers import exact_convolution, quantization, scale_table
 
-# What integers stand for: features are sixteenths (up to 16; eighths and sixty-fourths cost
-# a trained codec more bits), and an output of 1 moves the index by 32, so that this network
-# learns as fast as its neighbours.
+# What integers stand for: features are sixteenths (up to 16), and an output of 1 moves the
+# index by 32, so that this network learns as fast as its neighbours.
 _SYMBOL_EXPONENT = 0
 _FEATURE_EXPONENT = -4
 _INDEX_EXPONENT = -5
