@@ -212,7 +212,10 @@ def about_this_run() -> dict:
       "python": platform.python_version(),
       **versions,
     },
-    "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
+    "machine": {
+      "system": f"{platform.system()} {platform.machine()}",
+      "cpus": os.cpu_count(),
+    },
   }
 
 

@@ -121,6 +121,7 @@ def html(study: Study) -> str:
       if len(clips) > 1
     ],
     milliseconds=_milliseconds(study),
+    has_ms_ssim=all(result.ms_ssim is not None for result in study.results),
     mismatched=sum(result.mismatched_frames or 0 for result in study.results),
     num_frames=sum(r.num_frames for r in study.results if report.is_model(r.codec)),
     min_points=bd_rate.MIN_POINTS,

@@ -19,6 +19,7 @@ import ml_collections
 import tensorflow as tf
 
 from tfafs.evaluation import classical, clips, evaluate, files, study_report
+from tfafs.models import registry
 from tfafs.training import checkpoints, errors, run, run_directory
 
 # Steps that the speed is measured over, behind those that compile and warm up.
@@ -223,7 +224,6 @@ def _store_figures(leg, result):
   figures = {
     "steps": result.steps,
     "steps_per_second": result.steps_per_second,
-    "parameters": result.model.count_params(),
     "logs": result.logs,
   }
   text = json.dumps({"training": figures}, indent=2)
@@ -274,9 +274,10 @@ def _evaluate(study, folder, leg, baselines):
 
 def _describe(name, chain) -> study_report.TrainedModel:
   figures = _figures(chain[0])
+  variables = registry.build(chain[0].config).trainable_variables
   return study_report.TrainedModel(
     name=name,
-    parameters=figures["parameters"],
+    parameters=sum(int(tf.size(variable)) for variable in variables),
     kmac_per_pixel=None,
     seed=chain[0].config.training.seed,
     steps=[leg.config.training.steps for leg in chain],
