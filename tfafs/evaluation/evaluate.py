@@ -154,12 +154,6 @@ def run(
   Raises:
     ValueError: an argument is wrong; the message is one line.
   """
-  try:
-    qualities = [int(text) for text in crf]
-  except ValueError:
-    raise ValueError(
-      f"--crf={','.join(crf)}: give whole numbers, such as 22,27"
-    ) from None
   evaluation = evaluate(
     _split(saved_models),
     _split(inputs),
@@ -167,13 +161,27 @@ def run(
     frames,
     gop,
     codecs,
-    qualities,
+    parse_crf(crf),
     video_reader.parse_size(raw_size, "--raw_size"),
     with_ms_ssim,
     log=lambda line: print(line, file=sys.stderr, flush=True),
   )
   print(report.text(evaluation))
   print(f"\nReport: {os.path.join(output_dir, 'report.html')}")
+
+
+def parse_crf(crf: Sequence[str]) -> list[int]:
+  """Constant rate factors from their texts.
+
+  Raises:
+    ValueError: one is no whole number.
+  """
+  try:
+    return [int(text) for text in crf]
+  except ValueError:
+    raise ValueError(
+      f"--crf={','.join(crf)}: give whole numbers, such as 22,27"
+    ) from None
 
 
 def load_models(paths: Sequence[str]) -> list[neural.NeuralCodec]:

@@ -1,14 +1,12 @@
 """The parts of one coded frame as a picture, as in Figure 2 of paper 001."""
 
-import io
 import itertools
 
 import numpy as np
 import tensorflow as tf
-from matplotlib import figure
 
 from tfafs.coding import cli, video_reader
-from tfafs.evaluation import files
+from tfafs.evaluation import crops, evaluate, sheet
 from tfafs.models import registry
 from tfafs.training import checkpoints, errors, run_directory
 
@@ -41,29 +39,6 @@ def load_trained(model_dir):
   return model
 
 
-def draw(pictures, path) -> None:
-  """Writes named images side by side as a PNG.
-
-  Args:
-    pictures: Dict from title to [height, width, 3] in [0, 1].
-    path: File to write.
-  """
-  columns = min(3, len(pictures))
-  rows = -(-len(pictures) // columns)
-  height, width = next(iter(pictures.values())).shape[:2]
-  sheet = figure.Figure((3.6 * columns, rows * (3.6 * height / width + 0.3)), dpi=150)
-  axes = np.ravel(sheet.subplots(rows, columns, squeeze=False))
-  for axis in axes:
-    axis.axis("off")
-  for axis, (title, image) in zip(axes, pictures.items()):
-    axis.imshow(image, interpolation="nearest")
-    axis.set_title(title, fontsize=9)
-  sheet.tight_layout(pad=0.4)
-  content = io.BytesIO()
-  sheet.savefig(content, format="png")
-  files.write(path, content.getvalue())
-
-
 def frame_picture(model_dir, video, index: int, path) -> None:
   """Draws how a trained codec codes a frame, given the one before as an intra frame.
 
@@ -91,16 +66,34 @@ def frame_picture(model_dir, video, index: int, path) -> None:
     "reference": "reference, decoded",
   }
   pictures = model.visualize(clip)
-  draw({titles.get(k, k): v[0].numpy() for k, v in pictures.items()}, path)
+  sheet.draw({titles.get(k, k): v[0].numpy() for k, v in pictures.items()}, path)
 
 
-def run(model_dir, video, index, path) -> None:
-  """The command `bin/picture`."""
-  for name, value in (("model_dir", model_dir), ("input", video), ("output", path)):
+def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
+  """The command `bin/picture`: parts of a frame of a run, or crops of exported codecs.
+
+  Args:
+    model_dir: Directory of a run, or None.
+    saved_models: Folders of exported codecs.
+    video: Video file or folder.
+    index: Number of the frame, from 1 on.
+    gop: Distance of I frames of the crops.
+    codecs: Baselines of the crops.
+    crf: Their constant rate factors, whole numbers as text.
+    path: PNG to write.
+  """
+  for name, value in (("input", video), ("output", path)):
     if not value:
       cli.fail(f"--{name} is missing; --help shows the flags")
+  if bool(model_dir) == bool(saved_models):
+    cli.fail("give either --model_dir, for the parts of a frame, or --saved_model")
   try:
-    frame_picture(model_dir, video, index, path)
+    if model_dir:
+      frame_picture(model_dir, video, index, path)
+    else:
+      crops.compare_crops(
+        saved_models, video, index, path, gop, codecs, evaluate.parse_crf(crf)
+      )
   except errors.RunError as error:
     cli.fail(str(error))
   print(path)
