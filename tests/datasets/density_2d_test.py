@@ -57,6 +57,10 @@ def test_shapes_of_the_others():
 )
 def test_normalizers(name, value):
   np.testing.assert_allclose(density_2d.log_normalizer(name), value, atol=2e-4)
+  axis = tf.range(-9.0, 9.0, 0.05)
+  grid = tf.stack(tf.meshgrid(axis, axis), -1)
+  total = tf.reduce_sum(tf.exp(density_2d.log_density(name, grid))) * 0.05**2
+  np.testing.assert_allclose(total, 1.0, atol=1e-3)
 
 
 def test_energies_by_the_papers_formulas():

@@ -113,13 +113,15 @@ def log_density(name: str, x):
   """Logarithm of a density where it is known, else None.
 
   Args:
-    name: A name in `DENSITIES`.
+    name: A name in `NAMES`.
     x: Floating [..., 2].
 
   Returns:
     [...] or None.
   """
-  _check(name, DENSITIES)
+  _check(name, NAMES)
+  if name in ENERGIES:
+    return -energy(name, x) - log_normalizer(name)
   if name in _MIXTURES:
     centres, deviation = _MIXTURES[name]
     squared = tf.reduce_sum((x[..., None, :] - tf.constant(centres, x.dtype)) ** 2, -1)

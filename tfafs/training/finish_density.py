@@ -170,10 +170,7 @@ def draw_density(grid: Grid, dataset: str, path) -> None:
   inside = np.abs(core) <= PICTURED
   pictures = {"learned density": grid.fine[np.ix_(inside, inside)]}
   points = tf.constant(np.stack(np.meshgrid(core[inside], core[inside]), -1))
-  if dataset in density_2d.ENERGIES:
-    truth = -density_2d.energy(dataset, points)
-  else:
-    truth = density_2d.log_density(dataset, points)
+  truth = density_2d.log_density(dataset, points)
   if truth is not None:
     pictures[f"{dataset}"] = np.exp(truth.numpy())
   _draw(pictures, path)
