@@ -13,6 +13,7 @@ from tfafs.evaluation import (
   bd_rate,
   classical,
   comparisons,
+  complexity,
   files,
   plots,
   rd_curves,
@@ -24,9 +25,7 @@ class TrainedModel(NamedTuple):
   """What a codec is and what its training took."""
 
   name: str
-  parameters: int
-  kmac_per_pixel: Optional[dict[str, float]]
-  """Thousands of multiply-adds per pixel of the frame, by what is done."""
+  complexity: complexity.Complexity
   seed: int
   steps: list[int]
   """Of each training, in the order of `betas`; each but the first goes on from the

@@ -64,6 +64,8 @@ def frame_picture(model_dir, video, index: int, path) -> None:
     "scale": "scale (log, grey is 1)",
     "noise": "noise (grey is 0)",
     "reference": "reference, decoded",
+    "motion_rate": "bits of the motion (white is most)",
+    "residual_rate": "bits of the residual (white is most)",
   }
   pictures = model.visualize(clip)
   sheet.draw({titles.get(k, k): v[0].numpy() for k, v in pictures.items()}, path)

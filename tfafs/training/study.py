@@ -18,7 +18,14 @@ from typing import NamedTuple, Optional
 import ml_collections
 import tensorflow as tf
 
-from tfafs.evaluation import classical, clips, evaluate, files, study_report
+from tfafs.evaluation import (
+  classical,
+  clips,
+  complexity,
+  evaluate,
+  files,
+  study_report,
+)
 from tfafs.models import registry
 from tfafs.training import checkpoints, errors, run, run_directory
 
@@ -273,16 +280,14 @@ def _evaluate(study, folder, leg, baselines):
 
 
 def _describe(name, chain) -> study_report.TrainedModel:
-  figures = _figures(chain[0])
-  variables = registry.build(chain[0].config).trainable_variables
+  cost = complexity.count(registry.build(chain[0].config))
   return study_report.TrainedModel(
     name=name,
-    parameters=sum(int(tf.size(variable)) for variable in variables),
-    kmac_per_pixel=None,
+    complexity=cost,
     seed=chain[0].config.training.seed,
     steps=[leg.config.training.steps for leg in chain],
     betas=[leg.config.model.beta for leg in chain],
-    steps_per_second=figures["steps_per_second"],
+    steps_per_second=_figures(chain[0])["steps_per_second"],
   )
 
 

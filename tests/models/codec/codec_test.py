@@ -162,6 +162,8 @@ def test_pictures_of_figure_2(tiny_codec):
     "scale",
     "noise",
     "reconstruction",
+    "motion_rate",
+    "residual_rate",
   ]
   for picture in pictures.values():
     assert picture.shape == [2, 32, 32, 3]

@@ -58,6 +58,13 @@ def test_rate_is_the_probability_of_a_unit_bin_of_a_normal(plain):
   np.testing.assert_allclose(coded.bits, expected, rtol=1e-4)
 
 
+def test_a_rate_map_sums_to_the_rate(plain):
+  coded = plain(latents(2, 4, 5, 6))
+  rates = priors.rate_map(coded)
+  assert rates.shape == [2, 4, 5]
+  np.testing.assert_allclose(tf.reduce_sum(rates, [1, 2]), coded.bits, rtol=1e-5)
+
+
 def test_an_untrained_prior_has_the_scales_it_is_given(hyper):
   scales = np.array([0.0, 0.5, 1.0, 3.0, 40.0, 1e4])
   prior = priors.Hyperprior(6, hyper, "float32", "given", start_scales=scales)

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from tfafs.models.codec import export, variants
+from tfafs.models.codec import export, priors, variants
 from tfafs.models.codec import frames as frame_codecs
 from tfafs.models.codec import state as states
 
@@ -188,7 +189,8 @@ class VideoCodec(tf.keras.Model):
 
     Returns:
       Dict of float32 [batch, height, width, 3] in [0, 1]: frame, reference, shift,
-      scale (log scale, grey is 1), noise (grey is 0) and reconstruction.
+      scale (log scale, grey is 1), noise (grey is 0), reconstruction, and for each
+      latent where its bits go (motion_rate, residual_rate; white is most).
     """
     reference, coded = self._first_inter_frame(clips)
     scale = 0.5 + tf.math.log(coded.transform.scale) / 6.0
@@ -200,7 +202,19 @@ class VideoCodec(tf.keras.Model):
       "noise": 0.5 + coded.noise,
       "reconstruction": coded.reconstruction,
     }
+    for name in ("motion", "residual"):
+      latent = getattr(coded, name)
+      if latent is not None:
+        pictures[f"{name}_rate"] = self._rate_picture(latent, clips.shape[2:4])
     return {name: tf.clip_by_value(x, 0.0, 1.0) for name, x in pictures.items()}
+
+  def _rate_picture(self, latent, size):
+    """Bits of each place of a latent over the pixels it stands for; white is most."""
+    rates = priors.rate_map(latent)[..., None]
+    rates /= tf.maximum(tf.reduce_max(rates, [1, 2], keepdims=True), 1e-6)
+    stride = int(np.prod(self.config.model.strides))
+    rates = tf.repeat(tf.repeat(rates, stride, 1), stride, 2)
+    return tf.tile(rates[:, : size[0], : size[1]], [1, 1, 1, 3])
 
   def export_codec(self, path, steps=None):
     """Writes a SavedModel that codes video without this library; see `export`.

@@ -267,6 +267,12 @@ class Hyperprior(tf.keras.layers.Layer):
     return tensors if reads else ()
 
 
+def rate_map(coded: CodedLatent):
+  """Bits that each place of a latent takes, float32 [batch, h, w], over its channels."""
+  density = tfc.NoisyNormal(loc=0.0, scale=scale_table.scale_of_index(coded.index))
+  return tf.reduce_sum(density.log_prob(coded.symbols), -1) / -tf.math.log(2.0)
+
+
 def dequantize(symbols, mean):
   """Value of a latent, as the synthesis reads it."""
   return STEP * (symbols + mean)
