@@ -152,7 +152,6 @@ def work(folder, index):
   """What the process of a configuration does: encodes, or decodes what there is."""
   job = pickle.loads((folder / "job").read_bytes())
   configuration = job["configurations"][index]
-  import numpy as np
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(configuration.threads)
@@ -169,23 +168,31 @@ def work(folder, index):
       coded = coder.encode(job["frames"])
       (folder / "long").write_bytes(pickle.dumps(coded))
     return
-  answer, size = {}, job["frames"][0].shape[:2]
   names = [*(f"stream{i}" for i in range(len(job["configurations"]))), "long"]
-  for name in names:
-    coded = pickle.loads((folder / name).read_bytes())
-    row = {"frames_with_other_symbols": 0, "first": None, "drift": []}
-    try:
-      decoded = coder.decode([strings for strings, _, _ in coded], size)
-    except tf.errors.OpError as error:
-      answer[name] = {**row, "error": str(error).splitlines()[0]}
-      continue
-    for t, ((_, there, sent), (here, frame)) in enumerate(zip(coded, decoded)):
-      if not all(np.array_equal(a, b) for a, b in zip(there, here)):
-        row["frames_with_other_symbols"] += 1
-        row["first"] = t if row["first"] is None else row["first"]
-      row["drift"].append(int(np.abs(sent.astype(int) - frame.astype(int)).max()))
-    answer[name] = row
+  size = job["frames"][0].shape[:2]
+  answer = {
+    name: judge(coder, pickle.loads((folder / name).read_bytes()), size)
+    for name in names
+  }
   (folder / f"decoded{index}.json").write_text(json.dumps(answer))
+
+
+def judge(coder, coded, size):
+  """Decodes what `Coder.encode` gave; tells which symbols and frames come out wrong."""
+  import numpy as np
+  import tensorflow as tf
+
+  row = {"frames_with_other_symbols": 0, "first": None, "drift": []}
+  try:
+    decoded = coder.decode([strings for strings, _, _ in coded], size)
+  except tf.errors.OpError as error:
+    return {**row, "error": str(error).splitlines()[0]}
+  for t, ((_, there, sent), (here, frame)) in enumerate(zip(coded, decoded)):
+    if not all(np.array_equal(a, b) for a, b in zip(there, here)):
+      row["frames_with_other_symbols"] += 1
+      row["first"] = t if row["first"] is None else row["first"]
+    row["drift"].append(int(np.abs(sent.astype(int) - frame.astype(int)).max()))
+  return row
 
 
 def run_all(folder, configurations):

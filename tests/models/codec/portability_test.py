@@ -13,10 +13,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "benchmarks"))
 import portability
 
 
-def test_both_ways_between_a_graph_and_xla_without_onednn(tiny_codec):
+def make_frames():
   rng = np.random.default_rng(0)
   image = np.kron(rng.integers(0, 256, [7, 9, 3]), np.ones([8, 8, 1])).astype(np.uint8)
-  frames = [image[t : t + 45, t : t + 67] for t in range(4)]
+  return [image[t : t + 45, t : t + 67] for t in range(4)]
+
+
+def test_both_ways_between_a_graph_and_xla_without_onednn(tiny_codec):
+  frames = make_frames()
   answers = portability.measure(
     tiny_codec, tiny_codec.config, frames, 2, portability.QUICK
   )
@@ -26,3 +30,19 @@ def test_both_ways_between_a_graph_and_xla_without_onednn(tiny_codec):
   assert summary["long_with_other_symbols"] == 0
   assert summary["long_frames"] == 4
   assert summary["long_largest_difference"] <= 1
+
+
+def test_one_index_off_by_one_is_found(tiny_codec):
+  """What this folder's other test must not find is found where it is."""
+  fixed = portability.fix(tiny_codec)
+  frames, size = make_frames()[:2], (45, 67)
+  coded = portability.Coder(tiny_codec, fixed, "eager").encode(frames)
+  same = portability.Coder(tiny_codec, fixed, "eager")
+  assert portability.judge(same, coded, size)["frames_with_other_symbols"] == 0
+  tables, integers = fixed[0]  # Of intra frames.
+  *layers, last = integers
+  bias = last.bias.copy()
+  bias[0] += 1.0 / last.step[0]
+  other = [(tables, [*layers, last._replace(bias=bias)]), *fixed[1:]]
+  row = portability.judge(portability.Coder(tiny_codec, other, "eager"), coded, size)
+  assert row.get("error") or row["first"] == 0
