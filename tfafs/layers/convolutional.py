@@ -5,6 +5,8 @@ from typing import Optional
 
 import tensorflow as tf
 
+from tfafs.layers import conditional
+
 
 class AlignedConv2D(tf.keras.layers.Conv2D):
   """Strided convolution whose grid starts at the same pixel for every input size.
@@ -27,7 +29,8 @@ def analysis_network(
   dtype,
   name: str,
   initializers: Optional[Sequence] = None,
-) -> tf.keras.Sequential:
+  condition: Optional[conditional.Condition] = None,
+) -> tf.keras.layers.Layer:
   """Convolutions with ReLU between them; the last one is linear (paper 001, Figure 8).
 
   Args:
@@ -38,13 +41,14 @@ def analysis_network(
     name: Name of the network.
     initializers: Initializer of each layer's kernel; by default such that the variance
       of what flows through stays.
+    condition: If the convolutions are conditional: where they read their level.
 
   Returns:
-    A model from [batch, height, width, any] to [batch, ceil(height / s),
+    A layer from [batch, height, width, any] to [batch, ceil(height / s),
     ceil(width / s), filters[-1]], s the product of `strides`.
   """
   sizes = (filters, kernels, strides)
-  return _network(AlignedConv2D, sizes, dtype, name, initializers)
+  return _network(AlignedConv2D, sizes, dtype, name, initializers, condition)
 
 
 def synthesis_network(
@@ -54,7 +58,8 @@ def synthesis_network(
   dtype,
   name: str,
   initializers: Optional[Sequence] = None,
-) -> tf.keras.Sequential:
+  condition: Optional[conditional.Condition] = None,
+) -> tf.keras.layers.Layer:
   """Transposed convolutions with ReLU between them; the last one is linear.
 
   Args:
@@ -64,15 +69,17 @@ def synthesis_network(
     dtype: Keras dtype policy of the layers.
     name: Name of the network.
     initializers: Initializer of each layer's kernel, None in it for the default.
+    condition: If the convolutions are conditional: where they read their level.
 
   Returns:
-    A model from [batch, h, w, any] to [batch, s h, s w, filters[-1]].
+    A layer from [batch, h, w, any] to [batch, s h, s w, filters[-1]].
   """
   sizes = (filters, kernels, strides)
-  return _network(tf.keras.layers.Conv2DTranspose, sizes, dtype, name, initializers)
+  strided = tf.keras.layers.Conv2DTranspose
+  return _network(strided, sizes, dtype, name, initializers, condition)
 
 
-def _network(strided, sizes, dtype, name, initializers):
+def _network(strided, sizes, dtype, name, initializers, condition):
   count = len(sizes[0])
   initializers = [None] * count if initializers is None else initializers
   if {len(x) for x in (*sizes, initializers)} != {count}:
@@ -84,20 +91,24 @@ def _network(strided, sizes, dtype, name, initializers):
   for i, (channels, kernel, stride) in enumerate(zip(*sizes)):
     kind = strided if stride > 1 else tf.keras.layers.Conv2D
     final = i == count - 1
+    activation = None if final else "relu"
     layers.append(
       kind(
         channels,
         kernel,
         stride,
         padding="same",
-        activation=None if final else "relu",
+        activation=None if condition else activation,
         kernel_initializer=initializers[i]
         or variance_keeping(kind is tf.keras.layers.Conv2DTranspose, stride, final),
         dtype=dtype,
         name=f"layer_{i}",
       )
     )
-  return tf.keras.Sequential(layers, name=name)
+    if condition:
+      layers.append(conditional.LevelAffine(condition, activation, f"level_{i}"))
+  chain = conditional.Chain if condition else tf.keras.Sequential
+  return chain(layers, name=name)
 
 
 def variance_keeping(transposed: bool, stride: int, final: bool):
