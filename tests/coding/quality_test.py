@@ -3,6 +3,8 @@
 import importlib.util
 import io
 import pathlib
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -80,3 +82,16 @@ def test_a_range_that_cannot_be_is_refused(export_png_codec, tmp_path, quality):
   path = export_png_codec(tmp_path / "codec", quality=quality)
   with pytest.raises(ValueError, match=r"states quality .* which cannot be"):
     Codec.load(path)
+
+
+def test_the_decoder_without_tfafs_takes_it_too(
+  variable, frames, tmp_path, monkeypatch
+):
+  script = pathlib.Path(__file__).parents[2] / "docs" / "decode_without_tfafs.py"
+  data, sent = write(variable, frames, quality=1.25)
+  stream, out = tmp_path / "stream", tmp_path / "out.npy"
+  stream.write_bytes(data)
+  arguments = [str(script), str(stream), variable.path, str(out)]
+  monkeypatch.setattr(sys, "argv", arguments)
+  runpy.run_path(str(script), run_name="__main__")
+  np.testing.assert_array_equal(np.load(out), sent)
