@@ -13,8 +13,8 @@ SIZES = ((6, 8, 5), (5, 5, 3), (2, 2, 1))
 
 def networks(make, condition, dtype="float32"):
   """A plain network and a conditional one with the same convolutions."""
-  plain = make(*SIZES, dtype, "plain")
-  network = make(*SIZES, dtype, "net", condition=condition)
+  plain = make(*SIZES, convolutional.Style(dtype), "plain")
+  network = make(*SIZES, convolutional.Style(dtype, condition), "net")
   x = tf.random.stateless_normal([3, 12, 10, 4], [0, 0])
   plain(x)
   with condition.at(conditional.level_weights(tf.zeros([1]), condition.num_levels)):

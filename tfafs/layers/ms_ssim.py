@@ -58,8 +58,10 @@ def ms_ssim(images, references):
     1: such values compare with each other only.
 
   Raises:
-    ValueError: the images are smaller than the window.
+    ValueError: the images are smaller than the window, or their size is not static.
   """
+  if None in images.shape[1:3]:
+    raise ValueError("MS-SSIM needs images whose height and width are static.")
   scales = num_scales(images.shape[1], images.shape[2])
   weights = np.array(WEIGHTS[:scales], np.float32) / sum(WEIGHTS[:scales])
   result = 1.0
