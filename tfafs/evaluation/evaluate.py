@@ -95,7 +95,7 @@ def evaluate(
     baselines,
     {
       **{"frames": frames, "gop": gop, "raw_size": raw_size, "ms_ssim": with_ms_ssim},
-      "qualities": list(qualities),
+      **({"qualities": list(qualities)} if qualities else {}),
     },
     inputs,
   )
