@@ -33,6 +33,9 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   model.motion_search = True
   # Weight of bits per pixel against mean squared error on [0, 1].
   model.beta = 1.25e-3
+  # Or one codec for many rates: its levels of quality, each with its beta.
+  model.variable_rate = False
+  model.betas = tuple(float(f"{10 ** (-2 - level / 3):.3g}") for level in range(7))
   model.precision = "float32"  # or "mixed_bfloat16"
   model.export_precision = ""  # Of the exported codec; by default as it is trained.
 
@@ -62,6 +65,10 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   # steps over which it fades to 0.
   training.shift_weight = 1.0
   training.shift_until = 0.6
+  # What beta weighs bits against: "mse", on [0, 1], or "ms_ssim", 1 - MS-SSIM.
+  training.distortion = "mse"
+  # Power of 1 / beta that a clip's loss is weighted with, in a codec of variable rate.
+  training.level_balance = 0.5
   training.clip_norm = 1.0
   training.seed = 0
   # Directory of a run of the same parts whose weights this one starts with.
@@ -75,6 +82,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
     model.filters = (128, 128, 128, 192)
     model.hyper.channels = 192
     model.motion_search, training.shift_weight = False, 0.0
+    model.betas = (1e-2, 5e-3, 2.5e-3, 1e-3, 5e-4, 2.5e-4, 1e-4)
+    training.level_balance = 0.0
     data.batch_size, data.crop_size, data.frame_interval = 8, 256, 3
     training.steps, training.learning_rate = 1_050_000, 1e-4
     training.decay_at = 0.857

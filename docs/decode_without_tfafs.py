@@ -100,6 +100,9 @@ codec = tf.saved_model.load(saved_model)
 metadata = json.loads(codec.signatures["describe"]()["metadata"].numpy())
 named = (metadata["fingerprint"], metadata["model"], metadata.get("exact_index", False))
 must(named == (fingerprint.hex(), name.decode(), bool(flags & 1)), "of another codec")
+known = metadata.get("quality")  # of a codec of variable rate
+must(quality <= 16 * known["max"] if known else quality == 255, "no such quality")
+chosen = {"quality": tf.constant(quality / 16)} if known else {}
 if flags & 1:
   exact = codec.signatures["self_test"](zero=tf.constant(0.0))["exact"]
   must(exact, "TensorFlow does not add exactly here: no frame would be right")
@@ -132,7 +135,7 @@ with tempfile.TemporaryFile(dir=os.path.dirname(out) or ".") as file:
         intra.append(struct.pack("<IQI", count, start, before))
         state = {"size": tf.constant([height, width])}
       strings = tf.constant(strings, tf.string)
-      state = codec.signatures[f"decode_{parts}"](strings=strings, **state)
+      state = codec.signatures[f"decode_{parts}"](strings=strings, **state, **chosen)
       frame = state["reference"].numpy()
       must(frame.shape == (height, width, 3), where + "decodes to another size")
       drifts += [drift(checksum, frame)] if checksum else []

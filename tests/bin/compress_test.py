@@ -19,11 +19,17 @@ from absl import flags
 from tfafs.coding import StreamReader, StreamWriter, open_video, open_writer
 
 ROOT = pathlib.Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location(
-  "png_codec", ROOT / "tests" / "coding" / "png_codec.py"
-)
-png_codec = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(png_codec)
+
+
+def _load(name):
+  path = ROOT / "tests" / "coding" / f"{name}.py"
+  spec = importlib.util.spec_from_file_location(name, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+png_codec, variable_codec = _load("png_codec"), _load("variable_codec")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,10 @@ def command(monkeypatch, capfd):
       "follow_timeout",
       "start",
       "end",
+      "quality",
+      "target_bpp",
+      "target_psnr",
+      "target_frames",
     ):
       if flag in flags.FLAGS:
         delattr(flags.FLAGS, flag)
@@ -166,7 +176,12 @@ def test_errors_are_one_line_and_leave_nothing(command, video, saved_model, tmp_
     ((video, tmp_path / "no" / "stream", model), ["does not exist"]),
     ((video, video, model), ["IN and OUT are the same file"]),
     ((video, model), ["two arguments"]),
-    ((video, stream, model, "--quality=3"), ["quality"]),
+    ((video, stream, model, "--quality=3"), ["quality", "has one rate"]),
+    ((video, stream, model, "--target_bpp=0.1"), ["--target_bpp", "has one rate"]),
+    ((video, stream, model, "--target_psnr=0"), ["--target_psnr=0", "positive"]),
+    ((video, stream, model, "--target_frames=3"), ["--target_frames is for a"]),
+    ((video, stream, model, "--quality=1", "--target_psnr=9"), ["give one of"]),
+    (("-", stream, model, "--target_psnr=30"), ["--target_psnr reads IN again"]),
     ((video, stream, model, "--gop=-1"), ["gop"]),
     ((video, stream, model, "--frames=0"), ["frames"]),
     ((video, stream, model, "--color_matrix=bt2021"), ["bt2021", "bt709"]),
@@ -255,6 +270,42 @@ def test_inspect(command, video, saved_model, tmp_path):
   assert code == 2 and "not a tfafs stream" in error
   code, _, error = command("inspect")
   assert code == 2 and "give one argument" in error
+
+
+def test_quality_and_targets(command, video, tmp_path):
+  """The rate and PSNR that are met are those of the file written and of its frames."""
+  model = f"--saved_model={variable_codec.export(tmp_path / 'variable')}"
+  stream, pixels = tmp_path / "clip.tfafs", 6 * 30 * 19
+  bpp, psnr = {}, {}
+  for quality in (0, 2.5, 6):
+    code, said, errors = command(
+      "compress", video, stream, model, f"--quality={quality}"
+    )
+    assert (code, errors) == (0, "")
+    assert f"quality {quality}\n" in command("inspect", stream)[1]
+    bpp[quality] = 8 * stream.stat().st_size / pixels
+    psnr[quality] = float(said.split("PSNR ")[1].split(" dB")[0])
+  assert bpp[0] < bpp[2.5] < bpp[6] and psnr[0] < psnr[2.5] < psnr[6]
+
+  wanted = bpp[2.5] * 1.005
+  code, _, said = command("compress", video, stream, model, f"--target_bpp={wanted}")
+  assert code == 0
+  assert 0.9 * wanted < 8 * stream.stat().st_size / pixels <= wanted
+  *tries, found = said.splitlines()
+  assert len(tries) <= 7 and all(line.startswith("quality ") for line in tries)
+  assert found.partition("bits per pixel: ")[2] in tries
+
+  options = (f"--target_psnr={psnr[2.5]}", "--target_frames=2", "--gop=2")
+  code, said, _ = command("compress", video, stream, model, *options)
+  assert code == 0 and " 6 frames" in said
+  found = float(said.split("PSNR ")[1].split(" dB")[0])
+  assert psnr[2.5] - 0.3 < found < psnr[2.5] + 1.0
+
+  stream.unlink()
+  _, *said = command("compress", video, stream, model, f"--target_bpp={bpp[0] / 2}")
+  assert "is out of reach: the nearest to " in said[1] and "quality 0: " in said[1]
+  assert not stream.exists()
+  _fails(command("compress", video, stream, model, "--quality=7"), "takes 0 to 6")
 
 
 def test_seek(command, video, frames, saved_model, tmp_path):

@@ -1,7 +1,9 @@
 """A small real codec and a small clip for the tests of this folder."""
 
 import hashlib
+import importlib.util
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -91,6 +93,16 @@ def exports(tmp_path_factory):
     signatures = {name: getattr(module, name) for name in names}
     tf.saved_model.save(module, paths[beta], signatures=signatures)
   return paths
+
+
+@pytest.fixture(scope="session")
+def variable_export(tmp_path_factory):
+  """Folder of an exported codec of seven levels of quality."""
+  path = pathlib.Path(__file__).parents[1] / "coding" / "variable_codec.py"
+  spec = importlib.util.spec_from_file_location("variable_codec", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.export(tmp_path_factory.mktemp("variable") / "saved_model")
 
 
 @pytest.fixture(scope="session")

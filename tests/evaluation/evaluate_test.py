@@ -214,6 +214,31 @@ def test_a_model_alone(exports, frames, tmp_path):
   assert not evaluation.conversion_psnr
 
 
+def test_a_codec_of_variable_rate_is_a_curve(variable_export, frames, tmp_path):
+  write_pngs(tmp_path / "walk", frames)
+
+  def settings(output, **options):
+    evaluation = evaluate.evaluate(
+      [variable_export],
+      [str(tmp_path / "walk")],
+      str(tmp_path / output),
+      frames=2,
+      codecs=[],
+      log=lambda line: None,
+      **options,
+    )
+    (curve,) = evaluation.curves
+    rates = [point.bpp for point in curve.points]
+    assert rates == sorted(set(rates))
+    assert [r.mismatched_frames for r in evaluation.results] == [0] * len(rates)
+    return [point.setting for point in curve.points]
+
+  assert settings("all") == [f"quality={n}" for n in range(7)]
+  assert settings("two", qualities=[0.5, 5.0]) == ["quality=0.5", "quality=5"]
+  with pytest.raises(ValueError, match=r"quality is 7; the codec in .* takes 0 to 6"):
+    settings("none", qualities=[7.0])
+
+
 def test_a_bad_argument_ends_in_one_line(frames, tmp_path):
   write_pngs(tmp_path / "walk", frames[:1])
   process = run("--input=walk", "--codecs=x266", "--output_dir=out", cwd=tmp_path)
@@ -236,6 +261,8 @@ def test_a_bad_argument_ends_in_one_line(frames, tmp_path):
     ({"crf": []}, "crf: name at least one"),
     ({"crf": ["60"]}, "crf: must lie between 0 and 51, got 60"),
     ({"gop": -1}, "gop: must be 0"),
+    ({"quality": ["high"]}, "--quality=high: give numbers"),
+    ({"quality": ["3"]}, "quality: none of the models has a choice"),
     ({"frames": 0}, "max_frames: must be at least 1"),
     ({"raw_size": "big"}, "--raw_size must look like 832x480"),
   ],

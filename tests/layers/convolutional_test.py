@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tfafs.layers import convolutional
 
 KERNELS, STRIDES = (5, 5, 3), (2, 2, 2)
+STYLE = convolutional.Style()
 
 
 @pytest.fixture(scope="module")
 def analysis():
-  return convolutional.analysis_network((8, 8, 4), KERNELS, STRIDES, "float32", "a")
+  return convolutional.analysis_network((8, 8, 4), KERNELS, STRIDES, STYLE, "a")
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -35,15 +36,15 @@ def test_the_grid_is_the_same_for_every_size(analysis, less_height, less_width):
 
 
 def test_synthesis_multiplies_sizes():
-  net = convolutional.synthesis_network((8, 3), (5, 5), (2, 2), "float32", "s")
+  net = convolutional.synthesis_network((8, 3), (5, 5), (2, 2), STYLE, "s")
   assert net(tf.zeros([2, 3, 5, 4])).shape == [2, 12, 20, 3]
 
 
 def test_variance_neither_vanishes_nor_explodes():
   tf.keras.utils.set_random_seed(0)
   filters = [64] * 4
-  down = convolutional.analysis_network(filters, [5] * 4, [2] * 4, "float32", "a")
-  up = convolutional.synthesis_network(filters, [5] * 4, [2] * 4, "float32", "s")
+  down = convolutional.analysis_network(filters, [5] * 4, [2] * 4, STYLE, "a")
+  up = convolutional.synthesis_network(filters, [5] * 4, [2] * 4, STYLE, "s")
   latent = down(tf.random.stateless_normal([2, 128, 128, 64], [0, 0])).numpy()
   image = up(latent / latent.std()).numpy()
   assert 0.3 < latent.std() < 3
@@ -52,4 +53,4 @@ def test_variance_neither_vanishes_nor_explodes():
 
 def test_a_missing_entry_is_named():
   with pytest.raises(ValueError, match="'net' need one entry for each layer"):
-    convolutional.analysis_network((8, 8), (5,), (2, 2), "float32", "net")
+    convolutional.analysis_network((8, 8), (5,), (2, 2), STYLE, "net")

@@ -203,3 +203,15 @@ def test_refuses_what_cannot_be_exact():
   layer.kernel.assign(layer.kernel * np.nan)
   with pytest.raises(ValueError, match="NaN or infinite"):
     layer.freeze()
+
+
+def test_an_offset_is_added_before_the_clip():
+  layer = layer_of(inputs=4, filters=5, high=63)
+  x = integers_of(np.random.default_rng(1), 2, 6, 7, 4)
+  kernel, bias, step = layer.freeze()
+  sums = expected_sums(x, kernel, 1) + bias.astype(np.int64)
+  offset = np.arange(-4, 6, dtype=np.float32).reshape(2, 1, 1, 5) * 6
+  outputs = layer(x, integers=layer.freeze(), offset=tf.constant(offset))
+  rounded = np.round(sums * step.astype(np.float64))
+  np.testing.assert_array_equal(outputs, np.clip(rounded + offset, 0, 63))
+  assert np.any((rounded < 0) & (rounded + offset > 0))

@@ -12,7 +12,9 @@ FILTERS, KERNELS, STRIDES = (12, 16, 20, 30), (5, 5, 5, 5), (2, 2, 2, 2)
 def start(make, filters, network, noise):
   """Network whose kernels are the given ones, with a multiple of the usual noise."""
   kernels = make(FILTERS, KERNELS)
-  net = network(filters, KERNELS, STRIDES, "float32", "net", map_given(kernels))
+  net = network(
+    filters, KERNELS, STRIDES, convolutional.Style(), "net", map_given(kernels)
+  )
   net.build([None, None, None, kernels[0].shape[2 if filters is FILTERS else 3]])
   for layer, kernel in zip(net.layers, kernels):
     difference = layer.kernel - kernel
@@ -80,7 +82,7 @@ def test_given_pads_with_noise_to_the_shape_asked_for():
 def test_any_odd_kernel_keeps_the_grid(side):
   kernels = walsh.analysis_kernels((12,), (side,))
   net = convolutional.analysis_network(
-    (12,), (side,), (2,), "float32", "net", map_given(kernels)
+    (12,), (side,), (2,), convolutional.Style(), "net", map_given(kernels)
   )
   net.build([None, None, None, 3])
   net.layers[0].kernel.assign(kernels[0])
@@ -93,7 +95,7 @@ def test_flows_are_smooth_signals_in_the_first_channels():
   kernels = walsh.analysis_kernels(FILTERS, KERNELS, walsh.FLOW)
   assert kernels[0].shape[2] == 2
   net = convolutional.analysis_network(
-    FILTERS, KERNELS, STRIDES, "float32", "net", map_given(kernels)
+    FILTERS, KERNELS, STRIDES, convolutional.Style(), "net", map_given(kernels)
   )
   flow = np.zeros([1, 32, 32, 8], np.float32)
   flow[..., :2] = [1, -2]  # Channels behind the flow are not looked at.

@@ -123,6 +123,11 @@ def test_table():
   ):
     assert words in text
   assert max(map(len, rows)) <= 88
+  assert "quality" not in text
+  levels = [finish_codec.LevelResult(n, 0.1 * n, 30 + n) for n in range(3)]
+  text = finish_codec.table(training, EVALUATION._replace(levels=levels))
+  assert "first clip at quality 2" in text
+  assert "0.2000 bits per pixel, 32.00 dB" in text
 
 
 def test_directions_name_every_place(tmp_path):

@@ -3,6 +3,7 @@ import json
 import pytest
 import toy
 
+from tfafs.models import registry
 from tfafs.training import errors, run_directory
 
 
@@ -57,6 +58,26 @@ def test_fields_of_another_version_are_named(paths):
   config = toy.get_config()
   config.model.depth = 3
   with pytest.raises(errors.RunError, match=r"model.depth \(was 'not set', now 3\)"):
+    run_directory.check_config(paths, config)
+
+
+def test_a_run_from_before_a_field_goes_on(paths):
+  config = registry.load_config("stat_ssf_sp", "tiny")
+  before = config.to_dict()
+  for name in ("variable_rate", "betas"):
+    del before["model"][name]
+  for name in ("distortion", "level_balance"):
+    del before["training"][name]
+  paths.config.write_text(json.dumps(before))
+  bind(paths)
+  run_directory.check_config(paths, config)
+  config.training.distortion = "ms_ssim"
+  with pytest.raises(
+    errors.RunError, match=r"distortion .was 'not set', now 'ms_ssim'"
+  ):
+    run_directory.check_config(paths, config)
+  config.training.distortion, config.model.variable_rate = "mse", True
+  with pytest.raises(errors.RunError, match=r"variable_rate .was 'not set', now True"):
     run_directory.check_config(paths, config)
 
 

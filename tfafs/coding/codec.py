@@ -14,7 +14,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_compression  # noqa: F401  (registers the range coder's ops)
 
-from tfafs.coding.packing import FrameRecord, StreamError, StreamHeader
+from tfafs.coding.packing import (
+  MAX_QUALITY,
+  QUALITY_STEPS,
+  FrameRecord,
+  StreamError,
+  StreamHeader,
+)
 
 SIGNATURES = (
   "describe",
@@ -32,7 +38,18 @@ _METADATA = {
   "state": lambda value: "reference" in (value or ()),
   "min_size": lambda value: isinstance(value, int),
   "exact_index": lambda value: isinstance(value, bool),
+  "quality": lambda value: value is None or _is_range(value),
 }
+
+
+def _is_range(value) -> bool:
+  """Whether metadata states a range of qualities that headers can hold."""
+  known = {"min": 0, "step": 1 / QUALITY_STEPS}
+  return (
+    isinstance(value, dict)
+    and known.items() <= value.items()
+    and value.get("max") in range(1, MAX_QUALITY // QUALITY_STEPS + 1)
+  )
 
 
 class EncodedFrame(NamedTuple):
@@ -65,6 +82,8 @@ class Codec:
     min_size: smallest width and height, in pixels.
     exact_index: whether what drives the range coder comes from exact integer
       arithmetic, so that its streams decode on every machine.
+    max_quality: highest quality of a codec of variable rate, whose lowest is 0; None
+      if the codec has one rate.
   """
 
   def __init__(self, path: str, model: Any, metadata: dict):
@@ -76,6 +95,7 @@ class Codec:
     self.inter_parts = tuple(metadata["inter_parts"])
     self.min_size = int(metadata["min_size"])
     self.exact_index: bool = metadata["exact_index"]
+    self.max_quality: Optional[int] = (metadata.get("quality") or {}).get("max")
     self.state_names = tuple(metadata["state"])
     self._model = model  # the signatures do not keep their variables alive
     self.signatures = model.signatures
@@ -134,6 +154,35 @@ class Codec:
       )
     return cls(path, model, metadata)
 
+  def quality_steps(self, quality: Optional[float]) -> Optional[int]:
+    """Quality as headers state it.
+
+    Args:
+      quality: 0 to `max_quality`, rounded to sixteenths; None takes the middle of a
+        codec of variable rate, and is all that a codec of one rate takes.
+
+    Returns:
+      Number of sixteenths, or None if the codec has one rate.
+
+    Raises:
+      ValueError: the codec has no such quality.
+    """
+    if self.max_quality is None:
+      if quality is None:
+        return None
+      raise ValueError(
+        f"quality: the codec in {self.path!r} has one rate and no choice of quality; "
+        "leave it out, or give a codec trained with --config.model.variable_rate=True"
+      )
+    if quality is None:
+      quality = self.max_quality / 2
+    if not 0 <= quality <= self.max_quality:
+      raise ValueError(
+        f"quality is {quality:g}; the codec in {self.path!r} takes 0 to "
+        f"{self.max_quality}"
+      )
+    return round(quality * QUALITY_STEPS)
+
   def check_header(self, header: StreamHeader) -> None:
     """Raises StreamError unless this codec is the one that wrote the stream.
 
@@ -151,6 +200,20 @@ class Codec:
         f"the stream's header says exact_index={header.exact_index}, its codec in "
         f"{self.path!r} says {self.exact_index}: the header is not what was written"
       )
+    steps = None if self.max_quality is None else QUALITY_STEPS * self.max_quality
+    if (header.quality is None) != (steps is None) or (header.quality or 0) > (
+      steps or 0
+    ):
+      raise StreamError(
+        f"the stream's header says quality {header.quality} sixteenths, its codec in "
+        f"{self.path!r} has {'one rate' if steps is None else f'0 to {steps}'}: the "
+        "header is not what was written"
+      )
+
+
+def _quality_input(steps: Optional[int]) -> dict:
+  """What the signatures of a codec take of a header's quality."""
+  return {} if steps is None else {"quality": tf.constant(steps / QUALITY_STEPS)}
 
 
 def _is_exact(signatures) -> bool:
@@ -190,18 +253,21 @@ def _check_frame(frame: Any, min_size: int, shape: Optional[tuple]) -> None:
 class Encoder:
   """Encodes frames one after the other; holds the state behind the last one."""
 
-  def __init__(self, codec: Codec, gop: int = 12):
+  def __init__(self, codec: Codec, gop: int = 12, quality: Optional[float] = None):
     """Makes an encoder at the start of a video.
 
     Args:
       codec: Codec.
       gop: every `gop`-th frame is intra; 0: only the first is.
+      quality: of a codec of variable rate, see `Codec.quality_steps`.
 
     Raises:
-      ValueError: `gop` is negative.
+      ValueError: `gop` is negative, or the codec has no such quality.
     """
     if gop < 0:
       raise ValueError(f"gop is {gop}: give 0 (one intra frame) or more")
+    self.quality_steps = codec.quality_steps(quality)
+    self._quality = _quality_input(self.quality_steps)
     self.codec = codec
     self.gop = gop
     self.frames = 0
@@ -228,9 +294,10 @@ class Encoder:
     frame_tensor = tf.constant(frame)
     try:
       if intra:
-        out = dict(signatures["encode_intra"](frame=frame_tensor))
+        out = dict(signatures["encode_intra"](frame=frame_tensor, **self._quality))
       else:
-        out = dict(signatures["encode_inter"](frame=frame_tensor, **self._state))
+        inputs = {**self._state, **self._quality}
+        out = dict(signatures["encode_inter"](frame=frame_tensor, **inputs))
     except tf.errors.ResourceExhaustedError as error:
       raise MemoryError(_out_of_memory(frame.shape)) from error
     except tf.errors.InvalidArgumentError as error:
@@ -250,13 +317,16 @@ class Encoder:
 class Decoder:
   """Decodes frames one after the other; holds the state behind the last one."""
 
-  def __init__(self, codec: Codec, width: int, height: int):
+  def __init__(
+    self, codec: Codec, width: int, height: int, quality_steps: Optional[int] = None
+  ):
     """Makes a decoder at the start of a stream.
 
     Args:
       codec: Codec.
       width: of the frames, in pixels.
       height: of the frames, in pixels.
+      quality_steps: the header's quality, or `Encoder.quality_steps`.
 
     Raises:
       ValueError: the size is smaller than the codec takes.
@@ -270,6 +340,7 @@ class Decoder:
     self.frames = 0
     self._shape = (height, width, 3)
     self._size = tf.constant([height, width], tf.int32)
+    self._quality = _quality_input(quality_steps)
     self._state: dict[str, tf.Tensor] = {}
 
   def decode(self, frame: Union[FrameRecord, EncodedFrame]) -> np.ndarray:
@@ -301,9 +372,11 @@ class Decoder:
     signatures = self.codec.signatures
     try:
       if intra:
-        out = signatures["decode_intra"](strings=strings, size=self._size)
+        inputs = {"size": self._size, **self._quality}
+        out = signatures["decode_intra"](strings=strings, **inputs)
       else:
-        out = signatures["decode_inter"](strings=strings, **self._state)
+        inputs = {**self._state, **self._quality}
+        out = signatures["decode_inter"](strings=strings, **inputs)
       state = {name: out[name] for name in self.codec.state_names}
       reconstruction = state["reference"].numpy()
     except tf.errors.ResourceExhaustedError as error:

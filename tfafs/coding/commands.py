@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from tfafs import coding
-from tfafs.coding import cli
+from tfafs.coding import cli, target
 
 _STDIO = "-"
 _MAX_LINES = 20  # of what was wrong with a stream
@@ -46,12 +46,16 @@ def _is_plain_file(path: str) -> bool:
 def compress(
   arguments: Sequence[str],
   saved_model: Optional[str],
-  gop: int,
-  frames: Optional[int],
-  raw_size: Optional[str],
-  color_matrix: Optional[str],
+  gop: int = 12,
+  frames: Optional[int] = None,
+  raw_size: Optional[str] = None,
+  color_matrix: Optional[str] = None,
   frame_checksums: bool = False,
   index: Optional[bool] = None,
+  quality: Optional[float] = None,
+  target_bpp: Optional[float] = None,
+  target_psnr: Optional[float] = None,
+  target_frames: Optional[int] = None,
 ) -> None:
   """What bin/compress does.
 
@@ -64,32 +68,49 @@ def compress(
     color_matrix: "bt601", "bt709", or empty to take the file's own.
     frame_checksums: whether to store a checksum of each decoded frame.
     index: whether to write an index for seeking; None: if OUT is a plain file.
+    quality: of a codec of variable rate.
+    target_bpp: most bits per pixel; the quality is searched.
+    target_psnr: least PSNR in dB; the quality is searched.
+    target_frames: search on the first frames only; None: on all.
 
   Raises:
-    ValueError: an argument is wrong, or IN is no video.
+    ValueError: an argument is wrong, IN is no video, or a target is out of reach.
     OSError: a file cannot be read or written.
   """
   from tfafs.coding.video_reader import parse_size
 
   source, output = _two_paths(arguments)
-  size = parse_size(raw_size, "--raw_size")
+  wanted = target.choose(target_bpp, target_psnr, quality)
+  if wanted and source == _STDIO:
+    raise ValueError(f"--target_{wanted.measure} reads IN again and again: give a file")
+  if target_frames and not wanted:
+    raise ValueError("--target_frames is for a --target_bpp or --target_psnr: give one")
+  reading = {
+    "size": parse_size(raw_size, "--raw_size"),
+    "matrix": color_matrix or None,
+  }
+  options = {
+    "gop": gop,
+    "frame_checksums": frame_checksums,
+    "index": _is_plain_file(output) if index is None else index,
+  }
   with coding.open_video(
-    sys.stdin.buffer if source == _STDIO else source,
-    size=size,
-    matrix=color_matrix or None,
+    sys.stdin.buffer if source == _STDIO else source, **reading
   ) as video:
     total = min(filter(None, (video.frame_count, frames)), default=None)
     codec = _load(saved_model)
+    if wanted:
+      tried = min(filter(None, (frames, target_frames)), default=None)
+      quality = _find_quality(codec, source, reading, tried, options, wanted)
     with cli.Progress("compressed", total) as progress:
       summary = coding.compress_video(
         codec,
         video,
         sys.stdout.buffer if output == _STDIO else output,
-        gop=gop,
         max_frames=frames,
         on_frame=progress,
-        frame_checksums=frame_checksums,
-        index=_is_plain_file(output) if index is None else index,
+        quality=quality,
+        **options,
       )
   rate = summary.frames / summary.seconds
   print(
@@ -98,6 +119,32 @@ def compress(
     f"PSNR {summary.psnr:.2f} dB, {rate:.2f} frames/s",
     file=sys.stderr if output == _STDIO else sys.stdout,
   )
+
+
+def _find_quality(codec, source, reading, frames, options, wanted) -> float:
+  """Encodes a video at several qualities; says what came of each on stderr."""
+  if codec.max_quality is None:
+    raise ValueError(
+      f"--target_{wanted.measure}: the codec in {codec.path!r} has one rate; give one "
+      "trained with --config.model.variable_rate=True"
+    )
+
+  def encode(quality):
+    with (
+      coding.open_video(source, **reading) as video,
+      open(os.devnull, "wb") as nowhere,
+    ):
+      summary = coding.compress_video(
+        codec, video, nowhere, max_frames=frames, quality=quality, **options
+      )
+    return target.Trial(quality, summary.bits_per_pixel, summary.psnr)
+
+  def say(trial):
+    print(trial, file=sys.stderr, flush=True)
+
+  found = target.find_quality(encode, codec.max_quality, wanted, say)
+  print(f"for {wanted}: {found}", file=sys.stderr, flush=True)
+  return found.quality
 
 
 def decompress(

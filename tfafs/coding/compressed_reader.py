@@ -101,7 +101,7 @@ class CompressedVideoReader:
       self.width, self.height = self.header.width, self.header.height
       self.frame_rate = self.header.frame_rate
       self.frame_count = self._count_frames()
-      self._decoder = Decoder(codec, self.width, self.height)
+      self._decoder = Decoder(codec, self.width, self.height, self.header.quality)
       if start:
         self._stream.seek(start)
     except BaseException:

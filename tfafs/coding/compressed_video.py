@@ -100,6 +100,7 @@ class CompressedVideoWriter:
     gop: int = 12,
     frame_checksums: bool = False,
     index: bool = False,
+    quality: Optional[float] = None,
   ):
     """Opens the output; the header is written with the first frame.
 
@@ -114,12 +115,13 @@ class CompressedVideoWriter:
         whether its frame is bit-exact, or how far it drifted (`frame_checksum.py`).
       index: whether to end the stream with an index for seeking, 16 bytes per intra
         frame.
+      quality: of a codec of variable rate, see `Codec.quality_steps`.
 
     Raises:
       ValueError: an argument is out of range, or `output` cannot be a file.
       OSError: the output cannot be written.
     """
-    self._encoder = Encoder(codec, gop)
+    self._encoder = Encoder(codec, gop, quality)
     header = StreamHeader(
       model=codec.model,
       fingerprint=codec.fingerprint,
@@ -128,6 +130,7 @@ class CompressedVideoWriter:
       frame_count=None,
       frame_rate=Fraction(frame_rate).limit_denominator(1 << 20),
       gop=gop,
+      quality=self._encoder.quality_steps,
       exact_index=codec.exact_index,
       frame_checksums=frame_checksums,
     )
@@ -219,6 +222,7 @@ def compress_video(
   on_frame: Optional[Callable[[int, np.ndarray, EncodedFrame], None]] = None,
   frame_checksums: bool = False,
   index: bool = False,
+  quality: Optional[float] = None,
 ) -> CompressionSummary:
   """Compresses a video into a stream, one frame in memory at a time.
 
@@ -232,6 +236,7 @@ def compress_video(
     on_frame: called as `on_frame(index, frame, encoded)` after each frame.
     frame_checksums: whether to store a checksum of each decoded frame.
     index: whether to end the stream with an index for seeking.
+    quality: of a codec of variable rate, see `Codec.quality_steps`.
 
   Returns:
     CompressionSummary.
@@ -250,7 +255,8 @@ def compress_video(
     size = (video.width, video.height)
     writer = stack.enter_context(
       CompressedVideoWriter(
-        codec, output, *size, video.frame_rate, gop, frame_checksums, index
+        *(codec, output, *size, video.frame_rate, gop),
+        *(frame_checksums, index, quality),
       )
     )
     for number, frame in enumerate(itertools.islice(video, max_frames)):

@@ -75,6 +75,7 @@ class StreamReport(NamedTuple):
         "fingerprint": header.fingerprint.hex(),
         "frame_rate": str(header.frame_rate),
         "first_frame": f"{header.first_frame:08x}",
+        "quality": header.quality and header.quality / packing.QUALITY_STEPS,
       },
       "sound": self.fault is None,
       "fault": self.fault,
@@ -149,6 +150,12 @@ def inspect_stream(source: Union[str, os.PathLike, BinaryIO]) -> StreamReport:
   )
 
 
+def _quality(header) -> str:
+  if header.quality is None:
+    return ""
+  return f", quality {header.quality / packing.QUALITY_STEPS:g}"
+
+
 def format_report(report: StreamReport, name: str) -> str:
   """The report as text: a summary, then a line per frame.
 
@@ -161,7 +168,7 @@ def format_report(report: StreamReport, name: str) -> str:
   gop = f"GOP {header.gop}" if header.gop else "one group"
   lines = [
     f"{name}: {header.model}, {header.width}x{header.height}, "
-    f"{float(header.frame_rate):.6g} frames/s, {gop}",
+    f"{float(header.frame_rate):.6g} frames/s, {gop}{_quality(header)}",
     f"codec    {header.fingerprint.hex()}",
     "decodes  "
     + (

@@ -19,6 +19,8 @@ MAX_PARTS = 255
 LIVE = 0xFFFFFFFF  # frame count of a header that was written before it was known
 CHECKSUM_BYTES = 52  # of a decoded frame: frame_checksum.py
 SEAL_BYTES = 4
+QUALITY_STEPS = 16  # from one level of a codec of variable rate to the next
+MAX_QUALITY = 254  # steps
 
 # magic, version, flags, width, height, frame rate (two), gop, quality, fingerprint,
 # first frame
@@ -26,7 +28,7 @@ _HEADER = struct.Struct("<5sBBHHIIIB32sI")
 _UINT32 = struct.Struct("<I")
 _END = struct.Struct("<cII")  # kind, frames, bytes of the index's record
 _SEALED = b"IxE"  # kinds of records that a reader may come to without those before
-_NO_QUALITY = 255
+_NO_QUALITY = MAX_QUALITY + 1
 _EXACT_INDEX = 0x01  # flags
 _FRAME_CHECKSUMS = 0x02
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
@@ -56,7 +58,8 @@ class StreamHeader(NamedTuple):
     frame_count: number of frames, or None ("live") if it was not known yet.
     frame_rate: frames per second, a positive fraction.
     gop: most frames from one intra frame to the next; 0: only the first is intra.
-    quality: index of the rate of a variable-rate codec, 0 to 254, or None.
+    quality: sixteenths of a level of a codec of variable rate, 0 to 254; None if the
+      codec has one rate.
     first_frame: CRC-32 of the body of the first frame's record, which StreamWriter
       fills in. It tells streams apart that are otherwise alike.
     exact_index: the guarantee. True: what drives the range coder comes from exact
@@ -127,9 +130,9 @@ def _check_header(header: StreamHeader) -> None:
     ),
     (0 <= header.gop < 1 << 32, "gop", f"0 to {(1 << 32) - 1}"),
     (
-      header.quality is None or 0 <= header.quality < _NO_QUALITY,
+      header.quality is None or 0 <= header.quality <= MAX_QUALITY,
       "quality",
-      f"0 to {_NO_QUALITY - 1}, or None",
+      f"0 to {MAX_QUALITY}, or None",
     ),
     (0 <= header.first_frame < 1 << 32, "first_frame", f"0 to {(1 << 32) - 1}"),
   )

@@ -46,6 +46,7 @@ def evaluate(
   crf: Sequence[int] = classical.DEFAULT_CRF,
   raw_size: Optional[tuple[int, int]] = None,
   with_ms_ssim: bool = True,
+  qualities: Sequence[float] = (),
   log: Callable[[str], None] = print,
 ) -> report.Evaluation:
   """Runs every model and every baseline on every clip and writes the report.
@@ -61,6 +62,8 @@ def evaluate(
     crf: the baselines' constant rate factors.
     raw_size: (width, height) of raw .yuv inputs.
     with_ms_ssim: whether to compute MS-SSIM.
+    qualities: of codecs of variable rate, each of which is a point of its curve; by
+      default the levels that they were trained at.
     log: called with each line of progress.
 
   Returns:
@@ -81,7 +84,7 @@ def evaluate(
   if codecs and not baselines:
     raise ValueError("crf: name at least one constant rate factor")
   videos = clips.find_clips(inputs, frames, raw_size)
-  models = load_models(saved_models)
+  models = load_models(saved_models, qualities)
   for model, clip in itertools.product(models, videos):
     model.check_size(clip)
   streams = os.path.join(output_dir, "streams")
@@ -90,7 +93,10 @@ def evaluate(
   about = _about(
     models,
     baselines,
-    {"frames": frames, "gop": gop, "raw_size": raw_size, "ms_ssim": with_ms_ssim},
+    {
+      **{"frames": frames, "gop": gop, "raw_size": raw_size, "ms_ssim": with_ms_ssim},
+      **({"qualities": list(qualities)} if qualities else {}),
+    },
     inputs,
   )
 
@@ -137,6 +143,7 @@ def run(
   crf: Sequence[str],
   raw_size: Optional[str],
   with_ms_ssim: bool,
+  quality: Sequence[str] = (),
 ) -> None:
   """What bin/evaluate does: `evaluate`, then the tables on stdout.
 
@@ -150,6 +157,7 @@ def run(
     crf: whole numbers, as text.
     raw_size: "WIDTHxHEIGHT" of raw .yuv inputs, or None.
     with_ms_ssim: whether to compute MS-SSIM.
+    quality: numbers, as text.
 
   Raises:
     ValueError: an argument is wrong; the message is one line.
@@ -161,41 +169,52 @@ def run(
     frames,
     gop,
     codecs,
-    parse_crf(crf),
+    parse_numbers(int, "crf", crf, "whole numbers, such as 22,27"),
     video_reader.parse_size(raw_size, "--raw_size"),
     with_ms_ssim,
+    parse_numbers(float, "quality", quality, "numbers, such as 0,1.5,3"),
     log=lambda line: print(line, file=sys.stderr, flush=True),
   )
   print(report.text(evaluation))
   print(f"\nReport: {os.path.join(output_dir, 'report.html')}")
 
 
-def parse_crf(crf: Sequence[str]) -> list[int]:
-  """Constant rate factors from their texts.
-
-  Raises:
-    ValueError: one is no whole number.
-  """
-  try:
-    return [int(text) for text in crf]
-  except ValueError:
-    raise ValueError(
-      f"--crf={','.join(crf)}: give whole numbers, such as 22,27"
-    ) from None
-
-
-def load_models(paths: Sequence[str]) -> list[neural.NeuralCodec]:
+def load_models(
+  paths: Sequence[str], qualities: Sequence[float] = ()
+) -> list[neural.NeuralCodec]:
   """Loads exported codecs; those with the same name and setting are told apart.
 
+  Args:
+    paths: folders.
+    qualities: of codecs of variable rate; by default their levels.
+
   Raises:
-    ValueError: a folder holds no exported codec.
+    ValueError: a folder holds no exported codec, or it has no such quality.
   """
-  models = [neural.NeuralCodec(Codec.load(path)) for path in paths]
+  codecs = [Codec.load(path) for path in paths]
+  if qualities and all(codec.max_quality is None for codec in codecs):
+    raise ValueError(
+      "quality: none of the models has a choice of quality: leave it out"
+    )
+  models = []
+  for codec in codecs:
+    choices = [None]
+    if codec.max_quality is not None:
+      choices = dict.fromkeys(qualities) or range(codec.max_quality + 1)
+    models += [neural.NeuralCodec(codec, quality=quality) for quality in choices]
   labels = [(model.name, model.setting) for model in models]
-  for model, path, label in zip(models, paths, labels):
+  for model, label in zip(models, labels):
     if labels.count(label) > 1:
-      model.setting = f"{model.setting} ({path})"
+      model.setting = f"{model.setting} ({model.codec.path})"
   return models
+
+
+def parse_numbers(kind, name, texts, remedy):
+  """Numbers of a kind from the texts of a flag; ValueError tells the remedy."""
+  try:
+    return [kind(text) for text in texts]
+  except ValueError:
+    raise ValueError(f"--{name}={','.join(texts)}: give {remedy}") from None
 
 
 def _split(values: Sequence[str]) -> list[str]:

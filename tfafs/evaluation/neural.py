@@ -9,7 +9,7 @@ from typing import Optional
 
 import numpy as np
 
-from tfafs.coding import compressed_video
+from tfafs.coding import compressed_video, packing
 from tfafs.coding.codec import Codec
 from tfafs.evaluation import clips, coded_file
 
@@ -19,22 +19,33 @@ class NeuralCodec:
 
   Args:
     codec: as `Codec.load` returns it.
-    setting: what distinguishes it from other models on its curve; by default the beta
-      it was trained for, or the name of its folder.
+    setting: what distinguishes it from other models on its curve; by default its
+      quality, or the beta it was trained for, or the name of its folder.
+    quality: of a codec of variable rate, see `Codec.quality_steps`.
   """
 
   suffix = ".tfafs"
 
-  def __init__(self, codec: Codec, setting: Optional[str] = None):
-    beta = codec.metadata.get("beta")
+  def __init__(
+    self,
+    codec: Codec,
+    setting: Optional[str] = None,
+    quality: Optional[float] = None,
+  ):
+    steps = codec.quality_steps(quality)
     self.codec = codec
     self.name = codec.model
-    self.setting = setting or (
-      f"beta={beta:g}"
-      if isinstance(beta, (int, float))
-      else os.path.basename(os.path.normpath(str(codec.path)))
-    )
+    self.quality = None if steps is None else steps / packing.QUALITY_STEPS
+    self.setting = setting or self._default_setting()
     self._warm_sizes = set()
+
+  def _default_setting(self) -> str:
+    beta = self.codec.metadata.get("beta")
+    if self.quality is not None:
+      return f"quality={self.quality:g}"
+    if isinstance(beta, (int, float)):
+      return f"beta={beta:g}"
+    return os.path.basename(os.path.normpath(str(self.codec.path)))
 
   def check_size(self, clip: clips.Clip) -> None:
     """Raises ValueError if the clip's frames are smaller than the codec takes."""
@@ -68,7 +79,8 @@ class NeuralCodec:
     stopwatch = coded_file.Stopwatch()
     frames = []
     with compressed_video.CompressedVideoWriter(
-      self.codec, path, clip.width, clip.height, clip.frame_rate, gop
+      *(self.codec, path, clip.width, clip.height, clip.frame_rate, gop),
+      quality=self.quality,
     ) as writer:
       for frame in clip.frames():
         with stopwatch.running():
@@ -117,7 +129,7 @@ class NeuralCodec:
       return
     file = io.BytesIO()
     with compressed_video.CompressedVideoWriter(
-      self.codec, file, *size, clip.frame_rate, gop=0
+      self.codec, file, *size, clip.frame_rate, gop=0, quality=self.quality
     ) as writer:
       for frame in itertools.islice(clip.frames(), 2):
         writer.write(frame)

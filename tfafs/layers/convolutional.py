@@ -1,9 +1,23 @@
 """Strided convolutional networks that take frames to latents and latents to frames."""
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import tensorflow as tf
+
+from tfafs.layers import conditional
+
+
+class Style(NamedTuple):
+  """What all convolutional networks of a model have in common.
+
+  Attributes:
+    dtype: Keras dtype policy, "float32" or "mixed_bfloat16".
+    condition: If they are conditional: where they read their level.
+  """
+
+  dtype: str = "float32"
+  condition: Optional[conditional.Condition] = None
 
 
 class AlignedConv2D(tf.keras.layers.Conv2D):
@@ -24,55 +38,56 @@ def analysis_network(
   filters: Sequence[int],
   kernels: Sequence[int],
   strides: Sequence[int],
-  dtype,
+  style: Style,
   name: str,
   initializers: Optional[Sequence] = None,
-) -> tf.keras.Sequential:
+) -> tf.keras.layers.Layer:
   """Convolutions with ReLU between them; the last one is linear (paper 001, Figure 8).
 
   Args:
     filters: Output channels of each layer.
     kernels: Side of each layer's kernel.
     strides: Stride of each layer.
-    dtype: Keras dtype policy of the layers, "float32" or "mixed_bfloat16".
+    style: Precision of the layers, and whether they are conditional.
     name: Name of the network.
     initializers: Initializer of each layer's kernel; by default such that the variance
       of what flows through stays.
 
   Returns:
-    A model from [batch, height, width, any] to [batch, ceil(height / s),
+    A layer from [batch, height, width, any] to [batch, ceil(height / s),
     ceil(width / s), filters[-1]], s the product of `strides`.
   """
   sizes = (filters, kernels, strides)
-  return _network(AlignedConv2D, sizes, dtype, name, initializers)
+  return _network(AlignedConv2D, sizes, style, name, initializers)
 
 
 def synthesis_network(
   filters: Sequence[int],
   kernels: Sequence[int],
   strides: Sequence[int],
-  dtype,
+  style: Style,
   name: str,
   initializers: Optional[Sequence] = None,
-) -> tf.keras.Sequential:
+) -> tf.keras.layers.Layer:
   """Transposed convolutions with ReLU between them; the last one is linear.
 
   Args:
     filters: Output channels of each layer.
     kernels: Side of each layer's kernel.
     strides: Stride of each layer; a layer of stride 1 is a plain convolution.
-    dtype: Keras dtype policy of the layers.
+    style: Precision of the layers, and whether they are conditional.
     name: Name of the network.
     initializers: Initializer of each layer's kernel, None in it for the default.
 
   Returns:
-    A model from [batch, h, w, any] to [batch, s h, s w, filters[-1]].
+    A layer from [batch, h, w, any] to [batch, s h, s w, filters[-1]].
   """
   sizes = (filters, kernels, strides)
-  return _network(tf.keras.layers.Conv2DTranspose, sizes, dtype, name, initializers)
+  strided = tf.keras.layers.Conv2DTranspose
+  return _network(strided, sizes, style, name, initializers)
 
 
-def _network(strided, sizes, dtype, name, initializers):
+def _network(strided, sizes, style, name, initializers):
   count = len(sizes[0])
   initializers = [None] * count if initializers is None else initializers
   if {len(x) for x in (*sizes, initializers)} != {count}:
@@ -80,24 +95,28 @@ def _network(strided, sizes, dtype, name, initializers):
       f"filters, kernels, strides and initializers of {name!r} need one entry for each "
       f"layer; got {[len(x) for x in (*sizes, initializers)]}."
     )
-  layers = []
+  layers, condition = [], style.condition
   for i, (channels, kernel, stride) in enumerate(zip(*sizes)):
     kind = strided if stride > 1 else tf.keras.layers.Conv2D
     final = i == count - 1
+    activation = None if final else "relu"
     layers.append(
       kind(
         channels,
         kernel,
         stride,
         padding="same",
-        activation=None if final else "relu",
+        activation=None if condition else activation,
         kernel_initializer=initializers[i]
         or variance_keeping(kind is tf.keras.layers.Conv2DTranspose, stride, final),
-        dtype=dtype,
+        dtype=style.dtype,
         name=f"layer_{i}",
       )
     )
-  return tf.keras.Sequential(layers, name=name)
+    if condition:
+      layers.append(conditional.LevelAffine(condition, activation, f"level_{i}"))
+  chain = conditional.Chain if condition else tf.keras.Sequential
+  return chain(layers, name=name)
 
 
 def variance_keeping(transposed: bool, stride: int, final: bool):

@@ -111,19 +111,21 @@ class ExactConv2D(tf.keras.layers.Layer):
     )
     super().build(input_shape)
 
-  def call(self, inputs, integers: Optional[Integers] = None):
+  def call(self, inputs, integers: Optional[Integers] = None, offset=None):
     """Convolves [batch, height, width, any].
 
     Args:
       inputs: float32 integers in [-LIMIT, LIMIT].
       integers: What `freeze` gave; by default taken from the trained weights.
+      offset: float32 integers [batch or 1, 1, 1, filters] that are added before the
+        clip.
 
     Returns:
       float32 [batch, stride * height, stride * width, filters], integers in [0, high].
     """
-    return self._convolve(inputs, *(integers or self._numbers()))
+    return self._convolve(inputs, *(integers or self._numbers()), offset)
 
-  def _convolve(self, inputs, kernel, bias, step):
+  def _convolve(self, inputs, kernel, bias, step, offset=None):
     if self._stride == 1:
       sums = tf.nn.conv2d(inputs, kernel, 1, "SAME")
     else:
@@ -134,6 +136,8 @@ class ExactConv2D(tf.keras.layers.Layer):
     outputs = (sums + bias) * step
     if self._exact:
       outputs = quantization.round_straight_through(outputs)
+    if offset is not None:
+      outputs += offset
     return quantization.clip_straight_through(outputs, 0.0, float(self._high))
 
   def freeze(self) -> Integers:

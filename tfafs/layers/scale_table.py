@@ -25,3 +25,8 @@ def scale_of_index(index):
 def index_of_scale(scale):
   """Inverse of `scale_of_index`, not rounded, for scales of at least 0 (NumPy)."""
   return (np.log(np.maximum(scale, MIN_SCALE)) - math.log(MIN_SCALE)) / _STEP
+
+
+def index_of_ratio(log_ratio):
+  """How many entries lie between two scales, from the logarithm of their ratio."""
+  return log_ratio / _STEP

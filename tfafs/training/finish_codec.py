@@ -7,14 +7,15 @@ was trained on; `bin/evaluate` measures real ones.
 import contextlib
 import json
 import os
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from tfafs import datasets
 from tfafs.coding import codec as exported
 from tfafs.coding import video_writer
-from tfafs.evaluation import classical, clips, rd_curves
+from tfafs.evaluation import classical, clips, neural, rd_curves
 from tfafs.training import errors, run_directory
 
 NUM_FRAMES = 16
@@ -24,8 +25,16 @@ FIRST_SEED = 1_000_003
 X264_CRF = (18, 22, 26, 30, 34, 38, 42, 46, 50)
 
 
+class LevelResult(NamedTuple):
+  """What a codec of variable rate makes of the first clip at one of its levels."""
+
+  quality: int
+  bpp: float
+  psnr: float
+
+
 class Evaluation(NamedTuple):
-  """Figures of the exported codec, means over the clips.
+  """Figures of the exported codec, means over the clips; its middle quality, if it has.
 
   Attributes:
     num_clips: Clips that were coded.
@@ -41,6 +50,7 @@ class Evaluation(NamedTuple):
     mismatched_frames: Decoded frames that differ from the encoder's reconstruction.
     x264_bpp: Bits per pixel of x264 where its PSNR is nearest.
     x264_psnr: That PSNR.
+    levels: A `LevelResult` for each level of a codec of variable rate, else None.
   """
 
   num_clips: int
@@ -55,6 +65,7 @@ class Evaluation(NamedTuple):
   mismatched_frames: int
   x264_bpp: float
   x264_psnr: float
+  levels: Optional[Sequence[LevelResult]] = None
 
 
 def finish(config, result):
@@ -115,12 +126,9 @@ def evaluate(config, paths) -> Evaluation:
     The `Evaluation`.
   """
   codec = exported.Codec.load(paths.saved_model)
-  height = config.training.large_crop_size
   results, x264_results = [], []
   for number in range(max(1, config.data.eval_clips)):
-    seed = config.training.seed + FIRST_SEED + number
-    frames = datasets.synthetic_clip(seed, NUM_FRAMES, height, height * 3 // 2)
-    clip = clips.as_clip(frames, name=f"synthetic{number}")
+    clip = _clip(config, number)
     if number == 0:
       results.append(_demonstrate(codec, clip, paths))
     else:
@@ -128,6 +136,14 @@ def evaluate(config, paths) -> Evaluation:
     for crf in X264_CRF:
       x264 = classical.ClassicalCodec("x264", crf)
       x264_results.append(rd_curves.evaluate_clip(x264, clip, GOP, with_ms_ssim=False))
+  levels = None
+  if codec.max_quality is not None:
+    levels = []
+    first = _clip(config, 0)
+    for quality in range(codec.max_quality + 1):
+      at_level = neural.NeuralCodec(codec, quality=quality)
+      result = rd_curves.evaluate_clip(at_level, first, GOP, with_ms_ssim=False)
+      levels.append(LevelResult(quality, result.bpp, result.psnr))
   estimated = sum(sum(clip.part_bits.values()) for clip in results)
   written = 8 * sum(clip.payload_bytes for clip in results)
   psnr = _mean(results, "psnr")
@@ -146,7 +162,16 @@ def evaluate(config, paths) -> Evaluation:
     mismatched_frames=sum(clip.mismatched_frames for clip in results),
     x264_bpp=nearest.bpp,
     x264_psnr=nearest.psnr,
+    levels=levels,
   )
+
+
+def _clip(config, number):
+  """A clip that the model has not seen."""
+  seed = config.training.seed + FIRST_SEED + number
+  height = config.training.large_crop_size
+  frames = datasets.synthetic_clip(seed, NUM_FRAMES, height, height * 3 // 2)
+  return clips.as_clip(frames, name=f"synthetic{number}")
 
 
 def _demonstrate(codec, clip, paths):
@@ -225,6 +250,9 @@ def table(training, evaluation) -> str:
     ("decode, frames per second", f"{e.decode_fps:.1f}"),
     ("decoder equals encoder, bit for bit", same),
   ]
+  for level in e.levels or ():
+    figures = f"{level.bpp:.4f} bits per pixel, {level.psnr:.2f} dB"
+    rows.append((f"first clip at quality {level.quality}", figures))
   width = max(len(name) for name, _ in rows)
   rule = "-" * (width + 2 + max(len(value) for _, value in rows))
   lines = [f"{name:<{width}}  {value}" for name, value in rows]

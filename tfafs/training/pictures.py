@@ -94,7 +94,13 @@ def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
       frame_picture(model_dir, video, index, path)
     else:
       crops.compare_crops(
-        saved_models, video, index, path, gop, codecs, evaluate.parse_crf(crf)
+        saved_models,
+        video,
+        index,
+        path,
+        gop,
+        codecs,
+        evaluate.parse_numbers(int, "crf", crf, "whole numbers, such as 22"),
       )
   except errors.RunError as error:
     cli.fail(str(error))

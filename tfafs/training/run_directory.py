@@ -27,6 +27,11 @@ CHANGEABLE = frozenset(
   }
 )
 
+# What fields stand for in runs that began before there were these; others are off.
+_BEFORE = {"training.distortion": "mse", "model.scale_space.volume": "pyramid"}
+# What has no effect without another field.
+_OF_VARIABLE_RATE = frozenset({"model.betas", "training.level_balance"})
+
 
 class RunPaths(NamedTuple):
   """Files and folders of a run.
@@ -147,11 +152,13 @@ def check_config(paths: RunPaths, config):
   if stored is None or not (paths.checkpoints / "checkpoint").exists():
     return
   old, new = flatten(stored.to_dict()), flatten(json.loads(config.to_json()))
+  free = CHANGEABLE
+  if not old.get("model.variable_rate"):
+    free |= _OF_VARIABLE_RATE
   differing = [
     f"{name} (was {old.get(name, 'not set')!r}, now {new.get(name, 'not set')!r})"
-    for name in sorted({*old, *new})
-    # A field that came later is off in runs that began before it.
-    if (old.get(name) or None) != (new.get(name) or None) and name not in CHANGEABLE
+    for name in sorted({*old, *new} - free)
+    if (old.get(name, _BEFORE.get(name)) or None) != (new.get(name) or None)
   ]
   if differing:
     raise errors.RunError(

@@ -31,7 +31,9 @@ def test_objective_is_mse_plus_beta_bits_per_pixel(tiny_codec):
   bpp = bits / (2 * 3 * 32 * 32)
   np.testing.assert_allclose(terms["mse"], mse, rtol=1e-5)
   np.testing.assert_allclose(terms["bpp"], bpp, rtol=1e-5)
-  np.testing.assert_allclose(terms["loss"], mse + tiny_codec.beta * bpp, rtol=1e-5)
+  np.testing.assert_allclose(
+    terms["loss"], mse + tiny_codec.config.model.beta * bpp, rtol=1e-5
+  )
   error = np.mean((coded.reconstruction - x) ** 2, axis=(2, 3, 4))
   np.testing.assert_allclose(terms["psnr"], np.mean(-10 * np.log10(error)), rtol=1e-5)
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from codec_cases import build, clip
 
+from tfafs.layers import convolutional
 from tfafs.models.codec import codec, conditions, frame_coder, variants
 from tfafs.models.codec import state as states
 
@@ -104,7 +105,8 @@ def test_a_temporal_prior_needs_three_frames_to_train(both):
 
 def test_a_structured_prior_needs_a_motion_latent(both):
   with pytest.raises(ValueError, match="the codec's transform has none"):
-    conditions.MotionCondition(both.config.model, "float32").context(state(), None)
+    condition = conditions.MotionCondition(both.config.model, convolutional.Style())
+    condition.context(state(), None)
 
 
 def test_a_reconstruction_that_is_not_finite_is_refused(both):

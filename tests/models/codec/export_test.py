@@ -125,7 +125,7 @@ def test_metadata(tiny_codec, signatures):
     "residual",
     "residual_hyper",
   ]
-  assert metadata["beta"] == tiny_codec.beta
+  assert metadata["beta"] == tiny_codec.config.model.beta
   assert metadata["exact_index"] is True
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfafs.models.codec import export, priors, variants
+from tfafs.layers import convolutional
+from tfafs.models.codec import distortions, export, priors, rates, variants
 from tfafs.models.codec import frames as frame_codecs
 from tfafs.models.codec import state as states
 
@@ -36,36 +37,52 @@ class VideoCodec(tf.keras.Model):
 
   Compile with an optimizer and `fit` on clips float32 [batch, time >= 2, height, width,
   3] in [0, 1]. The objective is mean squared error on [0, 1] plus beta times bits per
-  pixel, both averaged over frames (eq. 1).
+  pixel, both averaged over frames (eq. 1), or 1 - MS-SSIM in place of the error. With
+  variable rate each clip has its own level of quality, and beta (eq. 16).
+
+  Attributes:
+    rates: `Rates`, one or many.
   """
 
   def __init__(self, config):
     """Builds the codec that `config.model.name` names, with the sizes in `config.model`.
 
     Args:
-      config: Config with `model` and `training.seed`.
+      config: Config with `model` and of `training`: `seed`, `distortion`, and where it
+        has variable rate `level_balance`.
+
+    Raises:
+      ValueError: a field of the config has a value that it cannot have.
     """
     super().__init__(name=config.model.name)
     self.config = config
-    model, dtype = config.model, config.model.precision
-    self.beta = model.beta
-    self.intra = frame_codecs.IntraFrameCodec(model, dtype)
-    self.inter = variants.build_inter_codec(model, dtype)
+    self.rates = rates.Rates(config)
+    # Configs of trained codecs may be older than the choice of a distortion.
+    self._distortion = distortions.check(config.training.get("distortion", "mse"))
+    model = config.model
+    style = convolutional.Style(model.precision, self.rates.levels)
+    self.intra = frame_codecs.IntraFrameCodec(model, style)
+    self.inter = variants.build_inter_codec(model, style)
     self._seed = config.training.seed
     self._means = {}
 
-  def call(self, clips, training=False, seed=None) -> CodedClip:
+  def call(self, clips, training=False, seed=None, quality=None) -> CodedClip:
     """Codes clips frame by frame.
 
     Args:
       clips: float32 [batch, time, height, width, 3] in [0, 1]; `time` is static.
       training: Unused; whether noise stands for rounding depends on `seed`.
       seed: int32 [2] for training, None for the exact rate.
+      quality: float32 [batch or 1] with variable rate, by default the middle one.
 
     Returns:
       A `CodedClip`.
     """
     del training
+    with self.rates.at(quality):
+      return self._code(clips, seed)
+
+  def _code(self, clips, seed):
     first, *rest = tf.unstack(clips, axis=1)
     seeds = [None] * clips.shape[1]
     if seed is not None:
@@ -87,38 +104,45 @@ class VideoCodec(tf.keras.Model):
     bits = {part: tf.stack(values, 1) for part, values in bits.items()}
     return CodedClip(tf.stack(reconstructions, 1), tf.stack(shifts, 1), bits)
 
-  def rate_distortion(self, clips, seed=None):
+  def rate_distortion(self, clips, seed=None, quality=None):
     """Loss and its terms.
 
     Args:
       clips: As in `call`.
-      seed: As in `call`.
+      seed: As in `call`. With variable rate a level is drawn from it for each clip.
+      quality: float32 scalar with variable rate and without seed, by default the middle.
 
     Returns:
       Dict of float32 scalars: loss, mse (on [0, 1]), psnr (dB, mean over frames), bpp
       (bits per pixel, mean over frames), shift_mse (of the inter frames' shift alone),
-      bpp_PART (bits of a part per pixel of the frames that have it).
+      bpp_PART (bits of a part per pixel of the frames that have it). With MS-SSIM as
+      distortion also ms_ssim and shift_ms_ssim.
     """
-    coded = self(clips, seed=seed)
+    drawn = self.rates.draw(tf.shape(clips)[0], seed, quality)
+    coded = self(clips, seed=seed, quality=drawn.quality)
     shape = tf.shape(clips)
     num_frames = tf.cast(shape[1], tf.float32)
     pixels = tf.cast(shape[2] * shape[3], tf.float32)
-    error = tf.reduce_mean(
-      tf.math.squared_difference(coded.reconstruction, clips), [2, 3, 4]
-    )
-    mse = tf.reduce_mean(error)
-    per_clip = tf.add_n([tf.reduce_sum(bits, 1) for bits in coded.bits.values()])
-    bpp = tf.reduce_mean(per_clip) / (num_frames * pixels)
+    error = distortions.squared_error(coded.reconstruction, clips)
+    bits = tf.add_n([tf.reduce_sum(bits, 1) for bits in coded.bits.values()])
+    bpp = bits / (num_frames * pixels)
     psnr = -10.0 * tf.math.log(tf.maximum(error, 1e-10)) / tf.math.log(10.0)
     terms = {
-      "loss": mse + self.beta * bpp,
-      "mse": mse,
+      "mse": tf.reduce_mean(error),
       "psnr": tf.reduce_mean(psnr),
-      "bpp": bpp,
-      "shift_mse": tf.reduce_mean(
-        tf.math.squared_difference(coded.shift, clips[:, 1:])
-      ),
+      "bpp": tf.reduce_mean(bpp),
+      "shift_mse": tf.reduce_mean(distortions.squared_error(coded.shift, clips[:, 1:])),
     }
+    distortion = error
+    if self._distortion == "ms_ssim":
+      similarity = distortions.similarity(coded.reconstruction, clips)
+      terms["ms_ssim"] = tf.reduce_mean(similarity)
+      terms["shift_ms_ssim"] = tf.reduce_mean(
+        distortions.similarity(coded.shift, clips[:, 1:])
+      )
+      distortion = 1.0 - similarity
+    loss = tf.reduce_mean(distortion, 1) + drawn.beta * bpp
+    terms["loss"] = tf.reduce_mean(drawn.importance * loss)
     for part, bits in coded.bits.items():
       terms[f"bpp_{part}"] = tf.reduce_mean(bits) / pixels
     return terms
@@ -137,12 +161,17 @@ class VideoCodec(tf.keras.Model):
     seed += tf.stack([context.replica_id_in_sync_group, 0])
     with tf.GradientTape() as tape:
       terms = self.rate_distortion(clips, seed)
-      loss = terms["loss"] + self._shift_weight(step) * terms["shift_mse"]
+      loss = terms["loss"] + self._shift_weight(step) * self._shift_distortion(terms)
       # Keras sums gradients over replicas, each of which takes the mean over its share.
       loss /= context.num_replicas_in_sync
     gradients = tape.gradient(loss, self.trainable_variables)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
+
+  def _shift_distortion(self, terms):
+    if self._distortion == "ms_ssim":
+      return 1.0 - terms["shift_ms_ssim"]
+    return terms["shift_mse"]
 
   def _shift_weight(self, step):
     """Weight of the shift's own error; fades to 0 over `training.shift_until` steps.
@@ -178,8 +207,9 @@ class VideoCodec(tf.keras.Model):
 
   @tf.function
   def _first_inter_frame(self, clips):
-    state = states.behind_intra(self.intra(clips[:, 0])[1])
-    return state.reference, self.inter(clips[:, 1], state)
+    with self.rates.at(None):
+      state = states.behind_intra(self.intra(clips[:, 0])[1])
+      return state.reference, self.inter(clips[:, 1], state)
 
   def visualize(self, clips):
     """Pictures of the second frame's coding (paper 001, Figure 2).

@@ -16,9 +16,9 @@ class MotionCondition(tf.keras.layers.Layer):
 
   reads_symbols, temporal = True, False
 
-  def __init__(self, config, dtype):
+  def __init__(self, config, style):
     """Makes the condition; it has no weights."""
-    del config, dtype
+    del config, style
     super().__init__(name="motion_condition")
 
   def context(self, state, motion) -> priors.Context:
@@ -41,9 +41,9 @@ class ResidualCondition(tf.keras.layers.Layer):
 
   reads_symbols, temporal = True, True
 
-  def __init__(self, config, dtype):
+  def __init__(self, config, style):
     """Makes the condition; it has no weights."""
-    del config, dtype
+    del config, style
     super().__init__(name="residual_condition")
 
   def context(self, state, motion) -> priors.Context:
@@ -61,11 +61,11 @@ class ReferenceCondition(tf.keras.layers.Layer):
 
   reads_symbols, temporal = False, False
 
-  def __init__(self, config, dtype):
+  def __init__(self, config, style):
     """Builds the network of `config.filters`, `.kernels` and `.strides`."""
     super().__init__(name="reference_condition")
     self._features = convolutional.analysis_network(
-      config.filters, config.kernels, config.strides, dtype, "features"
+      config.filters, config.kernels, config.strides, style, "features"
     )
 
   def context(self, state, motion) -> priors.Context:

@@ -14,6 +14,9 @@ temporal prior reads beside):
     compress(frames, gop)              -> strings [time, parts], bits [time, parts]
     decompress(strings, size, gop)     -> frames
 
+The last six of a codec of variable rate take one more input, `quality`: float32 in the
+range that the metadata's "quality" states, and rounded to its step.
+
 The parts of intra and inter frames are "intra_parts" and "inter_parts" of the metadata;
 where a clip is coded whole, the shorter is filled up with empty strings.
 """
@@ -34,7 +37,9 @@ _FRAME = tf.TensorSpec([None, None, 3], tf.uint8)
 _FRAMES = tf.TensorSpec([None, None, None, 3], tf.uint8)
 _STRINGS = tf.TensorSpec([None], tf.string)
 _SIZE = tf.TensorSpec([2], tf.int32)
+_CLIP = tf.TensorSpec([None, None], tf.string)
 _GOP = tf.TensorSpec([], tf.int32)
+_QUALITY = tf.TensorSpec([], tf.float32, "quality")
 
 
 def _function(*signature):
@@ -51,7 +56,7 @@ def _fingerprint(coder, config, variables) -> str:
 
   Those of the encoder are in it too: two codecs are the same or they are not.
   """
-  described = json.dumps([FORMAT_VERSION, json.loads(config.to_json())])
+  described = json.dumps([FORMAT_VERSION, _described(config)])
   digest = hashlib.sha256(described.encode())
   for latent_coder in coder.coders.values():
     for array in latent_coder.constants():
@@ -59,6 +64,20 @@ def _fingerprint(coder, config, variables) -> str:
   for variable in variables:
     digest.update(variable.numpy().tobytes())
   return digest.hexdigest()
+
+
+def _described(config) -> dict:
+  """A model's config without fields that came later and have no effect on it.
+
+  So a codec that could be trained before keeps its fingerprint.
+  """
+  fields = json.loads(config.to_json())
+  if not fields.get("variable_rate"):
+    for name in ("variable_rate", "betas"):
+      fields.pop(name, None)
+  if fields["scale_space"].get("volume") == "pyramid":
+    del fields["scale_space"]["volume"]
+  return fields
 
 
 class CodecModule(tf.Module):
@@ -80,8 +99,14 @@ class CodecModule(tf.Module):
     self._tables = [m for c in coders for m in c.entropy_models]
     self._num_parts = max(len(coder.intra_parts), len(coder.inter_parts))
     specs = coder.state_format.specs
-    self.encode_inter = _function(_FRAME, specs)(self._encode_inter)
-    self.decode_inter = _function(_STRINGS, specs)(self._decode_inter)
+    self._rates = model.rates
+    quality = [_QUALITY] if model.rates.levels else []
+    self.encode_intra = _function(_FRAME, *quality)(self._encode_intra)
+    self.decode_intra = _function(_STRINGS, _SIZE, *quality)(self._decode_intra)
+    self.encode_inter = _function(_FRAME, specs, *quality)(self._encode_inter)
+    self.decode_inter = _function(_STRINGS, specs, *quality)(self._decode_inter)
+    self.compress = tf.function(self._compress, [_FRAMES, _GOP, *quality])
+    self.decompress = tf.function(self._decompress, [_CLIP, _SIZE, _GOP, *quality])
     self.metadata = json.dumps(
       {
         "model": model.name,
@@ -95,7 +120,7 @@ class CodecModule(tf.Module):
         },
         # Whether every machine finds the same tables, and so decodes the same symbols.
         "exact_index": all(c.prior.exact_index for c in coders),
-        "beta": float(model.beta),
+        **model.rates.metadata(),
         "steps": steps,
         "min_size": MIN_SIZE,
       }
@@ -111,27 +136,29 @@ class CodecModule(tf.Module):
     """Computes what has known answers, in the way that coding computes."""
     return {"exact": self._coder.is_exact_here(zero)}
 
-  @_function(_FRAME)
-  def encode_intra(self, frame):
+  def _encode_intra(self, frame, quality=None):
     """Codes a frame without reference."""
     _check_size(tf.shape(frame)[:2])
-    return self._encoded(self._coder.encode_intra(_to_float(frame)))
+    with self._rates.at(quality):
+      return self._encoded(self._coder.encode_intra(_to_float(frame)))
 
-  @_function(_STRINGS, _SIZE)
-  def decode_intra(self, strings, size):
+  def _decode_intra(self, strings, size, quality=None):
     """Decodes a frame of `size` (height, width) without reference."""
     _check_size(size)
-    return self._packed(self._coder.decode_intra(strings, size))
+    with self._rates.at(quality):
+      return self._packed(self._coder.decode_intra(strings, size))
 
-  def _encode_inter(self, frame, packed):
+  def _encode_inter(self, frame, packed, quality=None):
     """Codes a frame given the state before it."""
     before = self._coder.state_format.unpack(packed)
-    return self._encoded(self._coder.encode_inter(_to_float(frame), before))
+    with self._rates.at(quality):
+      return self._encoded(self._coder.encode_inter(_to_float(frame), before))
 
-  def _decode_inter(self, strings, packed):
+  def _decode_inter(self, strings, packed, quality=None):
     """Decodes a frame given the state before it."""
     before = self._coder.state_format.unpack(packed)
-    return self._packed(self._coder.decode_inter(strings, before))
+    with self._rates.at(quality):
+      return self._packed(self._coder.decode_inter(strings, before))
 
   def _encoded(self, coded):
     return {"strings": coded.strings, "bits": coded.bits, **self._packed(coded)}
@@ -139,8 +166,7 @@ class CodecModule(tf.Module):
   def _packed(self, coded):
     return self._coder.state_format.pack(coded.state)
 
-  @tf.function(input_signature=[_FRAMES, _GOP])
-  def compress(self, frames, gop):
+  def _compress(self, frames, gop, *quality):
     """Codes a clip: frame t is intra where `t % gop == 0`; gop 0: only the first is."""
     count, parts = tf.shape(frames)[0], self._num_parts
     strings = tf.TensorArray(tf.string, count, element_shape=[parts])
@@ -148,9 +174,9 @@ class CodecModule(tf.Module):
     packed = self._blank(tf.shape(frames)[1:3])
     for t in tf.range(count):
       if _is_intra(t, gop):
-        coded = self.encode_intra(frames[t])
+        coded = self.encode_intra(frames[t], *quality)
       else:
-        coded = self.encode_inter(frames[t], packed)
+        coded = self.encode_inter(frames[t], packed, *quality)
       packed = {name: coded[name] for name in packed}
       padding = [[0, parts - tf.shape(coded["bits"])[0]]]
       frame_bits = tf.pad(coded["bits"], padding)
@@ -159,8 +185,7 @@ class CodecModule(tf.Module):
       bits = bits.write(t, tf.ensure_shape(frame_bits, [parts]))
     return {"strings": strings.stack(), "bits": bits.stack()}
 
-  @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string), _SIZE, _GOP])
-  def decompress(self, strings, size, gop):
+  def _decompress(self, strings, size, gop, *quality):
     """Inverse of `compress`; `size` is (height, width)."""
     count = tf.shape(strings)[0]
     frames = tf.TensorArray(tf.uint8, count, element_shape=[None, None, 3])
@@ -168,9 +193,9 @@ class CodecModule(tf.Module):
     intra, inter = len(self._coder.intra_parts), len(self._coder.inter_parts)
     for t in tf.range(count):
       if _is_intra(t, gop):
-        packed = self.decode_intra(strings[t, :intra], size)
+        packed = self.decode_intra(strings[t, :intra], size, *quality)
       else:
-        packed = self.decode_inter(strings[t, :inter], packed)
+        packed = self.decode_inter(strings[t, :inter], packed, *quality)
       frames = frames.write(t, packed["reference"])
     return {"frames": frames.stack()}
 

@@ -31,38 +31,38 @@ class InterFrame(NamedTuple):
   residual: priors.CodedLatent
 
 
-def _analysis(config, dtype, name, initializers=None):
+def _analysis(config, style, name, initializers=None):
   return convolutional.analysis_network(
-    config.filters, config.kernels, config.strides, dtype, name, initializers
+    config.filters, config.kernels, config.strides, style, name, initializers
   )
 
 
-def _image_analysis(config, dtype, name):
+def _image_analysis(config, style, name):
   """Analysis of an image, at first an orthogonal transform of its blocks."""
-  return _analysis(config, dtype, name, walsh.start(walsh.analysis_kernels, config))
+  return _analysis(config, style, name, walsh.start(walsh.analysis_kernels, config))
 
 
-def _image_synthesis(config, dtype, name):
+def _image_synthesis(config, style, name):
   """Synthesis of an image, at first the inverse of `_image_analysis`."""
   return convolutional.synthesis_network(
     (*tuple(config.filters)[-2::-1], 3),
     tuple(config.kernels)[::-1],
     tuple(config.strides)[::-1],
-    dtype,
+    style,
     name,
     walsh.start(walsh.synthesis_kernels, config),
   )
 
 
-def _motion_analysis(config, dtype):
+def _motion_analysis(config, style):
   """Analysis of flow, frame and reference, at first a transform of the flow alone."""
   initializers = None
   if config.motion_search:
     initializers = walsh.start(walsh.analysis_kernels, config, walsh.FLOW)
-  return _analysis(config, dtype, "motion_analysis", initializers)
+  return _analysis(config, style, "motion_analysis", initializers)
 
 
-def _prior(config, dtype, name, basis, largest, conditions=()):
+def _prior(config, style, name, basis, largest, conditions=()):
   """Prior of a latent whose channels start as those of a Walsh transform.
 
   `largest` is about the standard deviation of the symbols of its block means, measured on
@@ -72,7 +72,7 @@ def _prior(config, dtype, name, basis, largest, conditions=()):
   if set(config.strides) == {2} and (config.motion_search or basis is not walsh.FLOW):
     scales = walsh.latent_scales(config.filters, basis, largest)
   reads = bool(conditions), any(c.reads_symbols for c in conditions)
-  return priors.Hyperprior(config.filters[-1], config.hyper, dtype, name, reads, scales)
+  return priors.Hyperprior(config.filters[-1], config.hyper, style, name, reads, scales)
 
 
 def _to_latent(network, image):
@@ -87,11 +87,11 @@ def _to_image(network, latent, size):
 class IntraFrameCodec(tf.keras.layers.Layer):
   """Image codec of the first frame of a group of pictures."""
 
-  def __init__(self, config, dtype):
+  def __init__(self, config, style):
     super().__init__(name="intra")
-    self._analysis = _image_analysis(config, dtype, "analysis")
-    self._synthesis = _image_synthesis(config, dtype, "synthesis")
-    self.prior = _prior(config, dtype, "prior", walsh.COLORS, 48.0)
+    self._analysis = _image_analysis(config, style, "analysis")
+    self._synthesis = _image_synthesis(config, style, "synthesis")
+    self.prior = _prior(config, style, "prior", walsh.COLORS, 48.0)
 
   def call(self, frame, seed=None):
     """Codes and reconstructs float32 [batch, height, width, 3]: both are returned."""
@@ -123,7 +123,7 @@ class InterFrameCodec(tf.keras.layers.Layer):
   """
 
   def __init__(
-    self, config, transform, conditions: Sequence, noise_reads_motion: bool, dtype
+    self, config, transform, conditions: Sequence, noise_reads_motion: bool, style
   ):
     """Builds the networks.
 
@@ -132,7 +132,7 @@ class InterFrameCodec(tf.keras.layers.Layer):
       transform: Layer from (reference, motion value) to `ShiftAndScale`.
       conditions: Layers of `conditions.py`: what the prior of v reads.
       noise_reads_motion: Whether the synthesis of the noise reads w where there is one.
-      dtype: Keras dtype policy of the convolutions.
+      style: `convolutional.Style` of the convolutions.
 
     """
     super().__init__(name="inter")
@@ -141,19 +141,19 @@ class InterFrameCodec(tf.keras.layers.Layer):
     self._noise_reads_motion = noise_reads_motion and self.has_motion
     if self.has_motion:
       self._motion_search = config.motion_search
-      self._motion_analysis = _motion_analysis(config, dtype)
-      self.motion_prior = _prior(config, dtype, "motion_prior", walsh.FLOW, 4.0)
-    self._residual_analysis = _image_analysis(config, dtype, "residual_analysis")
-    self._residual_synthesis = _image_synthesis(config, dtype, "residual_synthesis")
+      self._motion_analysis = _motion_analysis(config, style)
+      self.motion_prior = _prior(config, style, "motion_prior", walsh.FLOW, 4.0)
+    self._residual_analysis = _image_analysis(config, style, "residual_analysis")
+    self._residual_synthesis = _image_synthesis(config, style, "residual_synthesis")
     self.residual_prior = _prior(
-      config, dtype, "residual_prior", walsh.COLORS, 4.0, conditions
+      config, style, "residual_prior", walsh.COLORS, 4.0, conditions
     )
     self.conditions = list(conditions)
     self.is_temporal = any(condition.temporal for condition in conditions)
     if self.is_temporal:
       self.first_residual_prior = _prior(
         config,
-        dtype,
+        style,
         "first_residual_prior",
         walsh.COLORS,
         4.0,

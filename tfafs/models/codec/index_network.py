@@ -1,12 +1,12 @@
 """The branch of a prior that gives each symbol's scale table index, in exact integers."""
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
-from tfafs.layers import exact_convolution, quantization, scale_table
+from tfafs.layers import conditional, exact_convolution, quantization, scale_table
 
 # What integers stand for: features are sixteenths (up to 16), and an output of 1 moves the
 # index by 32, so that this network learns as fast as its neighbours.
@@ -17,6 +17,19 @@ _INDEX_EXPONENT = -5
 _CONTEXT_STEPS = 8.0
 
 
+class Frozen(NamedTuple):
+  """An exact index network as it is trained.
+
+  Attributes:
+    layers: `exact_convolution.Integers` of each layer.
+    offset: float32 [levels, channels], integers that each level adds to the index; None
+      with one rate.
+  """
+
+  layers: Sequence
+  offset: Optional[np.ndarray] = None
+
+
 class IndexNetwork(tf.keras.layers.Layer):
   """Maps integer symbols to scale table indexes.
 
@@ -24,9 +37,16 @@ class IndexNetwork(tf.keras.layers.Layer):
 
   Without context: the mirror image of the hyper-analysis. With context: all
   hyper-latents climb to latent resolution, where the context's symbols join them.
+
+  Levels of quality differ by an integer for each channel, added to the index before it
+  is clipped: a level that quantises twice as finely has scales that are twice as large.
+  Between two levels that integer is interpolated, and rounded, from exact multiples of a
+  sixteenth.
   """
 
-  def __init__(self, channels: int, hyper, has_context: bool, start, name: str):
+  def __init__(
+    self, channels: int, hyper, has_context: bool, start, name: str, condition=None
+  ):
     """Builds the network.
 
     Args:
@@ -36,8 +56,10 @@ class IndexNetwork(tf.keras.layers.Layer):
       has_context: Whether other symbols condition the latent.
       start: float [channels], each channel's index before training.
       name: Name of the network.
+      condition: `rates.Levels` of a codec of variable rate, else None.
     """
     super().__init__(name=name, dtype="float32")
+    self._condition = condition
     self._exact = hyper.exact_index
     sizes = list(zip(hyper.kernels, hyper.strides))[::-1]
     self._climbing = len(sizes)
@@ -72,8 +94,15 @@ class IndexNetwork(tf.keras.layers.Layer):
         exact=hyper.exact_index,
       )
     )
+    if condition:
+      steps = np.tile(scale_table.index_of_ratio(-condition.log_steps), [channels, 1]).T
+      self._level_offset = self.add_weight(
+        "level_offset",
+        steps.shape,
+        initializer=tf.keras.initializers.Constant(steps * 2.0**_INDEX_EXPONENT),
+      )
 
-  def call(self, hyper, size, symbols=(), integers: Optional[Sequence] = None):
+  def call(self, hyper, size, symbols=(), integers: Optional[Frozen] = None):
     """Returns float32 [batch, *size, channels], integers in [0, 63].
 
     Args:
@@ -82,17 +111,31 @@ class IndexNetwork(tf.keras.layers.Layer):
       symbols: Tuple of [batch, *size, any], integers, the context's.
       integers: What `freeze` gave; by default taken from the trained weights.
     """
-    integers = integers or [None] * len(self._layers)
+    if integers is None:
+      integers = Frozen([None] * len(self._layers), self._offsets())
     features = _limited(tf.concat(hyper, -1))
-    for i, (layer, numbers) in enumerate(zip(self._layers, integers)):
+    for i, (layer, numbers) in enumerate(zip(self._layers, integers.layers)):
       if i == self._climbing:
         features = features[:, : size[0], : size[1]]
         context = [_limited(_CONTEXT_STEPS * x) for x in symbols]
         features = tf.concat([features, *context], -1)
-      features = layer(features, integers=numbers)
+      offset = None
+      if self._condition and layer is self._layers[-1]:
+        offset = _interpolated(self._condition.select(integers.offset))
+      features = layer(features, integers=numbers, offset=offset)
     return quantization.round_straight_through(features[:, : size[0], : size[1]])
 
-  def is_exact_here(self, integers: Sequence, zero):
+  def _offsets(self):
+    """Offset of each level, integers with gradients; None with one rate."""
+    if not self._condition:
+      return None
+    offset = quantization.round_straight_through(
+      self._level_offset * 2.0**-_INDEX_EXPONENT
+    )
+    limit = scale_table.NUM_SCALES - 1.0
+    return quantization.clip_straight_through(offset, -limit, limit)
+
+  def is_exact_here(self, integers: Frozen, zero):
     """Whether this machine computes all layers exactly: a bool tensor.
 
     Args:
@@ -100,13 +143,27 @@ class IndexNetwork(tf.keras.layers.Layer):
       zero: float32 scalar, 0 when it runs, so that nothing is computed before.
     """
     passed = []
-    for layer, numbers in zip(self._layers, integers):
+    for layer, numbers in zip(self._layers, integers.layers):
       inputs, outputs = layer.probe(numbers)
       got = layer(inputs + zero, integers=numbers)
       passed.append(tf.reduce_all(got == outputs))
+    if self._condition:
+      passed.append(self._offset_is_exact_here(integers.offset, zero))
     return tf.reduce_all(passed)
 
-  def constants(self, integers: Optional[Sequence]):
+  def _offset_is_exact_here(self, offset, zero):
+    """Compares the offsets of all qualities with those from float64."""
+    levels = self._condition.num_levels
+    qualities = np.arange(16 * (levels - 1) + 1, dtype=np.float32) / 16
+    weights = conditional.level_weights(qualities + zero, levels)
+    with self._condition.at(weights):
+      got = _interpolated(self._condition.select(offset))[:, 0, 0]
+    low = np.minimum(qualities.astype(int), levels - 2)
+    high = (qualities - low)[:, None].astype(np.float64)
+    expected = np.round((1 - high) * offset[low] + high * offset[low + 1])
+    return tf.reduce_all(got == expected.astype(np.float32))
+
+  def constants(self, integers: Optional[Frozen]):
     """All that the result depends on beside the inputs, as float32 arrays.
 
     Args:
@@ -115,12 +172,27 @@ class IndexNetwork(tf.keras.layers.Layer):
     exponents = (_SYMBOL_EXPONENT, _FEATURE_EXPONENT, _INDEX_EXPONENT)
     limits = (exact_convolution.LIMIT, _CONTEXT_STEPS, scale_table.NUM_SCALES)
     yield np.array([*exponents, *limits, self._climbing], np.float32)
-    for layer in integers or ():
+    if integers is None:
+      return
+    for layer in integers.layers:
       yield from layer
+    if integers.offset is not None:
+      yield integers.offset
 
-  def freeze(self) -> Optional[list]:
-    """The integers of each layer as they are now; None if the network is not exact."""
-    return [layer.freeze() for layer in self._layers] if self._exact else None
+  def freeze(self) -> Optional[Frozen]:
+    """The integers as they are now; None if the network is not exact."""
+    if not self._exact:
+      return None
+    offset = self._offsets()
+    return Frozen(
+      [layer.freeze() for layer in self._layers],
+      None if offset is None else offset.numpy(),
+    )
+
+
+def _interpolated(offset):
+  """Rounds what lies between levels, ties to even."""
+  return quantization.round_straight_through(offset)
 
 
 def _limited(symbols):

@@ -3,6 +3,9 @@
     symbols = round(latent / step - mean),    p(symbols) = table[index],
     value = step * (symbols + mean)
 
+With levels of quality each channel has a step for each of them: the encoder's choice of
+a rate is first of all how finely it quantises.
+
 Mean and index come from two networks of a hyper-latent, which is itself coded under a
 learned factorised density. A prior may also read a context: what was decoded before
 (`conditions.py`). The index network reads integer symbols only and computes in exact
@@ -84,23 +87,23 @@ class MeanNetwork(tf.keras.layers.Layer):
   hyper-latents climb to latent resolution, where the context's values join them.
   """
 
-  def __init__(self, channels, hyper, has_context: bool, dtype, name: str):
-    super().__init__(name=name, dtype=dtype)
+  def __init__(self, channels, hyper, has_context: bool, style, name: str):
+    super().__init__(name=name, dtype=style.dtype)
     kernels, strides = tuple(hyper.kernels)[::-1], tuple(hyper.strides)[::-1]
     if has_context:
       climbing = [(k, s) for k, s in zip(kernels, strides) if s > 1]
       width = [hyper.channels] * len(climbing)
       self._climb = convolutional.synthesis_network(
-        width, *zip(*climbing), dtype, "climb"
+        width, *zip(*climbing), style, "climb"
       )
       self._head = convolutional.analysis_network(
-        (hyper.channels, channels), (3, 3), (1, 1), dtype, "head", [None, "zeros"]
+        (hyper.channels, channels), (3, 3), (1, 1), style, "head", [None, "zeros"]
       )
     else:
       width = [hyper.channels] * (len(kernels) - 1) + [channels]
       starts = [None] * (len(kernels) - 1) + ["zeros"]
       self._climb = convolutional.synthesis_network(
-        width, kernels, strides, dtype, "climb", starts
+        width, kernels, strides, style, "climb", starts
       )
       self._head = None
 
@@ -130,7 +133,7 @@ class Hyperprior(tf.keras.layers.Layer):
     self,
     channels: int,
     hyper,
-    dtype,
+    style,
     name: str,
     reads: tuple[bool, bool] = (False, False),
     start_scales=None,
@@ -141,7 +144,7 @@ class Hyperprior(tf.keras.layers.Layer):
       channels: Channels of the latent.
       hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis and
         `exact_index`.
-      dtype: Keras dtype policy of mean and analysis networks. The index network is
+      style: `convolutional.Style` of mean and analysis networks. The index network is
         exact, or with `hyper.exact_index = False` float32.
       name: Name of the prior, such as "motion".
       reads: Whether the mean network reads a context's values, and whether the index
@@ -154,22 +157,30 @@ class Hyperprior(tf.keras.layers.Layer):
       start_scales = np.full([channels], START_SCALE)
     start_scales = np.maximum(start_scales, MIN_START)
     self._reads_values, self._reads_symbols = reads
+    self._condition = style.condition
     self._hyper = hyper
     self._analysis = convolutional.analysis_network(
       [hyper.channels] * len(hyper.kernels),
       hyper.kernels,
       hyper.strides,
-      dtype,
+      style,
       "analysis",
       [None] * (len(hyper.kernels) - 1)
       + [tf.keras.initializers.VarianceScaling(_HYPER_VARIANCE)],
     )
-    self._mean = MeanNetwork(channels, hyper, self._reads_values, dtype, "mean")
+    self._mean = MeanNetwork(channels, hyper, self._reads_values, style, "mean")
     self.exact_index = hyper.exact_index
     start = scale_table.index_of_scale(start_scales)
     self._index = index_network.IndexNetwork(
-      channels, hyper, self._reads_symbols, start, "index"
+      channels, hyper, self._reads_symbols, start, "index", style.condition
     )
+    if style.condition:
+      log_steps = np.tile(style.condition.log_steps[:, None], [1, channels])
+      self._log_step = self.add_weight(
+        "log_step",
+        log_steps.shape,
+        initializer=tf.keras.initializers.Constant(log_steps),
+      )
     self.hyper_density = tfc.NoisyDeepFactorized(
       batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=_HYPER_SCALE
     )
@@ -187,7 +198,7 @@ class Hyperprior(tf.keras.layers.Layer):
       A `CodedLatent`.
     """
     hyper = tf.cast(self._analysis(latent), tf.float32)
-    latent /= STEP
+    latent /= self._step()
     hyper_symbols = quantization.round_straight_through(hyper)
     size = tf.shape(latent)[1:3]
     mean, index = self.parameters(hyper_symbols, size, context)
@@ -200,7 +211,7 @@ class Hyperprior(tf.keras.layers.Layer):
       noisy += quantization.uniform_noise_like(noisy, seeds[1])
     density = tfc.NoisyNormal(loc=0.0, scale=scale_table.scale_of_index(index))
     return CodedLatent(
-      dequantize(symbols, mean),
+      self.dequantize(symbols, mean),
       symbols,
       index,
       hyper_symbols,
@@ -253,13 +264,25 @@ class Hyperprior(tf.keras.layers.Layer):
     """The first of `parameters`."""
     hyper = [hyper_symbols, *context.hyper_symbols]
     values = self._of_context(context.values, self._reads_values)
-    return MEAN_GAIN * self._mean(hyper, size, values)
+    mean = MEAN_GAIN * self._mean(hyper, size, values)
+    # The network gives what does not depend on the level: a mean of the latent.
+    return mean / self._relative_step() if self._condition else mean
 
   def index(self, hyper_symbols, size, context: Context = NO_CONTEXT, integers=None):
     """The second of `parameters`; `integers` is what `freeze_index` gave."""
     hyper = [hyper_symbols, *context.hyper_symbols]
     symbols = self._of_context(context.symbols, self._reads_symbols)
     return self._index(hyper, size, symbols, integers)
+
+  def dequantize(self, symbols, mean):
+    """Value of a latent, as the synthesis reads it."""
+    return self._step() * (symbols + mean)
+
+  def _step(self):
+    return STEP * self._relative_step() if self._condition else STEP
+
+  def _relative_step(self):
+    return tf.exp(self._condition.select(self._log_step))
 
   def _of_context(self, tensors, reads):
     if reads and not tensors:
@@ -271,11 +294,6 @@ def rate_map(coded: CodedLatent):
   """Bits that each place of a latent takes, float32 [batch, h, w], over its channels."""
   density = tfc.NoisyNormal(loc=0.0, scale=scale_table.scale_of_index(coded.index))
   return tf.reduce_sum(density.log_prob(coded.symbols), -1) / -tf.math.log(2.0)
-
-
-def dequantize(symbols, mean):
-  """Value of a latent, as the synthesis reads it."""
-  return STEP * (symbols + mean)
 
 
 def _bits(log_prob):

@@ -184,5 +184,5 @@ class LatentRangeCoder:
       string = _guarded(strings[0], tf.size(index))
       symbols = self._tables.decompress(string, index)
     mean = self.prior.mean(hyper_symbols, size, context)
-    value = priors.dequantize(symbols, mean)
+    value = self.prior.dequantize(symbols, mean)
     return priors.CodedLatent(value, symbols, index, hyper_symbols, None, None)

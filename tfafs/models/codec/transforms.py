@@ -31,7 +31,7 @@ class ShiftAndScale(NamedTuple):
     return (frame - self.shift) / self.scale
 
 
-def _motion_synthesis(config, channels: int, dtype):
+def _motion_synthesis(config, channels: int, style):
   """Decoder of the motion latent to fields of `channels`, the flow first.
 
   With `config.motion_search` the untrained decoder undoes the untrained encoder's
@@ -45,7 +45,7 @@ def _motion_synthesis(config, channels: int, dtype):
     (*tuple(config.filters)[-2::-1], channels),
     tuple(config.kernels)[::-1],
     tuple(config.strides)[::-1],
-    dtype,
+    style,
     "motion_synthesis",
     start or [None] * (len(config.filters) - 1) + ["zeros"],
   )
@@ -70,19 +70,19 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
   # Depth at the start: between the frame itself and its first blurred plane.
   _start_depth = 0.5
 
-  def __init__(self, config, dtype, gain: bool):
+  def __init__(self, config, style, gain: bool):
     """Builds the motion decoder.
 
     Args:
       config: `config.model`: filters, kernels, strides of the transforms,
         `motion_search`, `scale_space.num_levels`, `.base_scale` and `.volume`.
-      dtype: Keras dtype policy of the motion decoder.
+      style: `convolutional.Style` of the motion decoder.
       gain: Whether the scale is learned.
     """
     super().__init__(name="transform")
     self._volume = config.scale_space
     self._gain = gain
-    self._decoder = _motion_synthesis(config, 6 if gain else 3, dtype)
+    self._decoder = _motion_synthesis(config, 6 if gain else 3, style)
 
   def call(self, reference, motion) -> ShiftAndScale:
     """Predicts the next frame.
@@ -119,10 +119,10 @@ class BilinearTransform(tf.keras.layers.Layer):
 
   reads_motion = True
 
-  def __init__(self, config, dtype):
+  def __init__(self, config, style):
     """Builds the motion decoder; arguments as of `ScaleSpaceTransform`."""
     super().__init__(name="transform")
-    self._decoder = _motion_synthesis(config, 2, dtype)
+    self._decoder = _motion_synthesis(config, 2, style)
 
   def call(self, reference, motion) -> ShiftAndScale:
     """Predicts the next frame; as `ScaleSpaceTransform`."""
@@ -144,12 +144,12 @@ class ConvolutionalTransform(tf.keras.layers.Layer):
   # Channels of the head, and of what it reads of the trunk.
   _head_channels = 32
 
-  def __init__(self, config, dtype, reads_motion: bool):
+  def __init__(self, config, style, reads_motion: bool):
     """Builds the networks.
 
     Args:
       config: `config.model`: filters, kernels and strides of the trunk.
-      dtype: Keras dtype policy of the networks.
+      style: `convolutional.Style` of the networks.
       reads_motion: Whether there is a motion latent (STAT).
     """
     super().__init__(name="transform")
@@ -158,13 +158,13 @@ class ConvolutionalTransform(tf.keras.layers.Layer):
       tuple(x) for x in (config.filters, config.kernels, config.strides)
     )
     self._down = convolutional.analysis_network(
-      filters, kernels, strides, dtype, "down"
+      filters, kernels, strides, style, "down"
     )
     self._up = convolutional.synthesis_network(
-      (*filters[-2::-1], self._head_channels), kernels[::-1], strides[::-1], dtype, "up"
+      (*filters[-2::-1], self._head_channels), kernels[::-1], strides[::-1], style, "up"
     )
     self._head = convolutional.analysis_network(
-      (self._head_channels, 6), (3, 3), (1, 1), dtype, "head", [None, "zeros"]
+      (self._head_channels, 6), (3, 3), (1, 1), style, "head", [None, "zeros"]
     )
 
   def call(self, reference, motion=None) -> ShiftAndScale:

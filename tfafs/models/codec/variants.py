@@ -12,9 +12,9 @@ class Variant(NamedTuple):
 
   Attributes:
     description: What `bin/train --help` says of it.
-    transform: From config and dtype policy to the transform of the reference.
+    transform: From config and `convolutional.Style` to the transform of the reference.
     prior: What the prior of the residual reads beside its hyper-latent, each from config
-      and dtype policy to a layer.
+      and style to a layer.
     noise_reads_motion: Whether the noise is decoded from v and w, or from v alone.
   """
 
@@ -51,13 +51,13 @@ VARIANTS = {
 }
 
 
-def build_inter_codec(config, dtype) -> frames.InterFrameCodec:
+def build_inter_codec(config, style) -> frames.InterFrameCodec:
   """Assembles the inter-frame codec that `config.name` names from its row."""
   variant = VARIANTS[config.name]
   return frames.InterFrameCodec(
     config,
-    variant.transform(config, dtype),
-    [condition(config, dtype) for condition in variant.prior],
+    variant.transform(config, style),
+    [condition(config, style) for condition in variant.prior],
     variant.noise_reads_motion,
-    dtype,
+    style,
   )
