@@ -10,7 +10,8 @@ and TF32 as well, should a library multiply in those and add in float32.
 What the argument needs is a convolution that multiplies, adds, and keeps its sums in
 float32. Two settings of TensorFlow break that, both off by default: automatic mixed
 precision, which rounds sums to 16 bits, and TF_USE_DEEP_CONV2D, whose Winograd transform
-multiplies other numbers. `probe` finds out whether a machine computes as it must.
+multiplies other numbers. `probe` finds out whether a machine computes as it must; where it
+does not, the same in float64, whose sums have 53 bits, is slower and does.
 
     sums = conv(inputs, kernel) + bias                integers
     outputs = clip(round(sums * 2^shift), 0, high)    a rounding shift, ties to even
@@ -84,7 +85,8 @@ class ExactConv2D(tf.keras.layers.Layer):
       exact: False leaves weights and outputs as real as they are, to see what integers
         cost.
     """
-    super().__init__(name=name, dtype="float32")
+    # No autocast: inputs in float64 are meant.
+    super().__init__(name=name, dtype="float32", autocast=False)
     self._filters, self._size, self._stride = filters, kernel_size, stride
     self._exponents, self._high, self._exact = exponents, high, exact
     self._kernel_initializer = kernel_initializer or convolutional.variance_keeping(
@@ -115,15 +117,17 @@ class ExactConv2D(tf.keras.layers.Layer):
     """Convolves [batch, height, width, any].
 
     Args:
-      inputs: float32 integers in [-LIMIT, LIMIT].
+      inputs: Integers in [-LIMIT, LIMIT], float32, or float64 to compute in that.
       integers: What `freeze` gave; by default taken from the trained weights.
       offset: float32 integers [batch or 1, 1, 1, filters] that are added before the
         clip.
 
     Returns:
-      float32 [batch, stride * height, stride * width, filters], integers in [0, high].
+      [batch, stride * height, stride * width, filters] of the inputs' dtype, integers
+      in [0, high].
     """
-    return self._convolve(inputs, *(integers or self._numbers()), offset)
+    numbers = [tf.cast(x, inputs.dtype) for x in integers or self._numbers()]
+    return self._convolve(inputs, *numbers, offset)
 
   def _convolve(self, inputs, kernel, bias, step, offset=None):
     if self._stride == 1:
@@ -137,7 +141,7 @@ class ExactConv2D(tf.keras.layers.Layer):
     if self._exact:
       outputs = quantization.round_straight_through(outputs)
     if offset is not None:
-      outputs += offset
+      outputs += tf.cast(offset, outputs.dtype)
     return quantization.clip_straight_through(outputs, 0.0, float(self._high))
 
   def freeze(self) -> Integers:

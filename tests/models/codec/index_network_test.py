@@ -46,12 +46,22 @@ def test_indexes_are_integers_of_the_table_that_differ(structured):
 def test_frozen_integers_give_the_same_in_every_mode(structured):
   network, arguments = network_of(structured)
   expected, integers = network(*arguments), network.freeze()
+  wide = tf.Variable(False)
   for jit in (None, True):
     call = tf.function(
-      lambda *x: network(*x, integers=integers),
+      lambda *x: network(*x, integers=integers, wide=wide),
       jit_compile=jit,
     )
-    np.testing.assert_array_equal(call(*arguments), expected)
+    for in_float64 in (False, True):
+      wide.assign(in_float64)
+      np.testing.assert_array_equal(call(*arguments), expected)
+  # That it is float64 in which it computes.
+  graph = tf.function(network).get_concrete_function(
+    *arguments, integers=integers, wide=wide
+  )
+  bodies = graph.graph.as_graph_def().library.function
+  types = {n.attr["T"].type for f in bodies for n in f.node_def if "Conv2D" in n.op}
+  assert types == {tf.float32.as_datatype_enum, tf.float64.as_datatype_enum}
 
 
 def test_starts_at_the_index_it_is_given():

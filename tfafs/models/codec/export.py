@@ -6,7 +6,9 @@ temporal prior reads beside):
 
     describe()                         -> metadata (JSON)
     self_test(zero = 0.0)              -> exact: whether this machine finds the indexes
-                                          into the tables that every other does
+                                          into the tables that every other does; wide:
+                                          whether that takes float64, in which all that
+                                          is coded from then on is computed
     encode_intra(frame)                -> strings [parts], bits [parts], **state
     decode_intra(strings, size)        -> **state
     encode_inter(frame, **state)       -> strings [parts], bits [parts], **state
@@ -95,7 +97,7 @@ class CodecModule(tf.Module):
     # of sight in a plain object; Keras would save functions of its own for each.
     self._coder = coder = frame_coder.FrameCoder(model)
     coders = coder.coders.values()
-    self._variables = model.variables
+    self._variables = [*model.variables, coder.wide]
     self._tables = [m for c in coders for m in c.entropy_models]
     self._num_parts = max(len(coder.intra_parts), len(coder.inter_parts))
     specs = coder.state_format.specs
@@ -133,8 +135,9 @@ class CodecModule(tf.Module):
 
   @_function(tf.TensorSpec([], tf.float32))
   def self_test(self, zero):
-    """Computes what has known answers, in the way that coding computes."""
-    return {"exact": self._coder.is_exact_here(zero)}
+    """Computes what has known answers; coding computes in the way that finds them."""
+    exact, wide = self._coder.is_exact_here(zero)
+    return {"exact": exact, "wide": wide}
 
   def _encode_intra(self, frame, quality=None):
     """Codes a frame without reference."""

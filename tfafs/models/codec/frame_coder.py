@@ -32,6 +32,7 @@ class FrameCoder:
 
   Attributes:
     coders: Dict from the name of a prior to its `LatentRangeCoder`.
+    wide: Variable, whether index networks compute in float64.
     state_format: `StateFormat` of the codec.
     intra_parts: Names of the strings of intra frames.
     inter_parts: Names of the strings of inter frames.
@@ -42,10 +43,10 @@ class FrameCoder:
   def __init__(self, model):
     """Builds the tables from a trained `VideoCodec`."""
     self._intra, self._inter = model.intra, model.inter
-    tables = range_coding.scale_tables()
+    tables, self.wide = range_coding.scale_tables(), range_coding.wide_switch()
     priors = {"intra": model.intra.prior, **model.inter.prior_of}
     self.coders = {
-      name: range_coding.LatentRangeCoder(prior, tables)
+      name: range_coding.LatentRangeCoder(prior, tables, self.wide)
       for name, prior in priors.items()
     }
     config = model.config.model
@@ -60,8 +61,24 @@ class FrameCoder:
     )
 
   def is_exact_here(self, zero):
-    """Whether this machine finds the indexes that every other does: a bool tensor."""
-    return tf.reduce_all([c.is_exact_here(zero) for c in self.coders.values()])
+    """Finds out how this machine finds the indexes that every other does.
+
+    Sets `wide` if it takes float64.
+
+    Args:
+      zero: float32 scalar, 0 when it runs.
+
+    Returns:
+      bool tensors: whether it finds them, and whether it takes float64.
+    """
+
+    def passes(dtype):
+      coders = self.coders.values()
+      return tf.reduce_all([coder.is_exact_here(zero, dtype) for coder in coders])
+
+    narrow = passes(tf.float32)
+    wide = self.wide.assign(~narrow)
+    return narrow | passes(tf.float64), tf.identity(wide)
 
   def encode_intra(self, frame) -> CodedFrame:
     """Codes a frame, float32 [1, height, width, 3], without a reference."""

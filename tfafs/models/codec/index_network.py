@@ -102,7 +102,7 @@ class IndexNetwork(tf.keras.layers.Layer):
         initializer=tf.keras.initializers.Constant(steps * 2.0**_INDEX_EXPONENT),
       )
 
-  def call(self, hyper, size, symbols=(), integers: Optional[Frozen] = None):
+  def call(self, hyper, size, symbols=(), integers: Optional[Frozen] = None, wide=None):
     """Returns float32 [batch, *size, channels], integers in [0, 63].
 
     Args:
@@ -110,14 +110,24 @@ class IndexNetwork(tf.keras.layers.Layer):
       size: int32 [2], height and width of the latent.
       symbols: Tuple of [batch, *size, any], integers, the context's.
       integers: What `freeze` gave; by default taken from the trained weights.
+      wide: bool tensor, whether to compute in float64; None for float32.
     """
     if integers is None:
       integers = Frozen([None] * len(self._layers), self._offsets())
-    features = _limited(tf.concat(hyper, -1))
+
+    def indexes(dtype):
+      return tf.cast(self._indexes(hyper, size, symbols, integers, dtype), tf.float32)
+
+    if wide is None:
+      return indexes(tf.float32)
+    return tf.cond(wide, lambda: indexes(tf.float64), lambda: indexes(tf.float32))
+
+  def _indexes(self, hyper, size, symbols, integers, dtype):
+    features = tf.cast(_limited(tf.concat(hyper, -1)), dtype)
     for i, (layer, numbers) in enumerate(zip(self._layers, integers.layers)):
       if i == self._climbing:
         features = features[:, : size[0], : size[1]]
-        context = [_limited(_CONTEXT_STEPS * x) for x in symbols]
+        context = [tf.cast(_limited(_CONTEXT_STEPS * x), dtype) for x in symbols]
         features = tf.concat([features, *context], -1)
       offset = None
       if self._condition and layer is self._layers[-1]:
@@ -135,18 +145,19 @@ class IndexNetwork(tf.keras.layers.Layer):
     limit = scale_table.NUM_SCALES - 1.0
     return quantization.clip_straight_through(offset, -limit, limit)
 
-  def is_exact_here(self, integers: Frozen, zero):
+  def is_exact_here(self, integers: Frozen, zero, dtype=tf.float32):
     """Whether this machine computes all layers exactly: a bool tensor.
 
     Args:
       integers: What `freeze` gave.
       zero: float32 scalar, 0 when it runs, so that nothing is computed before.
+      dtype: tf.float32, or tf.float64 for what `wide` computes in.
     """
     passed = []
     for layer, numbers in zip(self._layers, integers.layers):
       inputs, outputs = layer.probe(numbers)
-      got = layer(inputs + zero, integers=numbers)
-      passed.append(tf.reduce_all(got == outputs))
+      got = layer(tf.cast(inputs + zero, dtype), integers=numbers)
+      passed.append(tf.reduce_all(tf.cast(got, tf.float32) == outputs))
     if self._condition:
       passed.append(self._offset_is_exact_here(integers.offset, zero))
     return tf.reduce_all(passed)

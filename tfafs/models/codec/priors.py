@@ -234,9 +234,9 @@ class Hyperprior(tf.keras.layers.Layer):
     yield np.array([STEP, MEAN_GAIN], np.float32)
     yield from self._index.constants(integers)
 
-  def is_exact_here(self, integers, zero):
+  def is_exact_here(self, integers, zero, dtype=tf.float32):
     """Whether the index network is exact on this machine; see `IndexNetwork`."""
-    return self._index.is_exact_here(integers, zero)
+    return self._index.is_exact_here(integers, zero, dtype)
 
   def freeze_index(self) -> Optional[list]:
     """Integers of an exact index network as it is trained now, for `index`; or None."""
@@ -268,11 +268,16 @@ class Hyperprior(tf.keras.layers.Layer):
     # The network gives what does not depend on the level: a mean of the latent.
     return mean / self._relative_step() if self._condition else mean
 
-  def index(self, hyper_symbols, size, context: Context = NO_CONTEXT, integers=None):
-    """The second of `parameters`; `integers` is what `freeze_index` gave."""
+  def index(
+    self, hyper_symbols, size, context: Context = NO_CONTEXT, integers=None, wide=None
+  ):
+    """The second of `parameters`.
+
+    `integers` is what `freeze_index` gave; `wide`, a bool tensor, asks for float64.
+    """
     hyper = [hyper_symbols, *context.hyper_symbols]
     symbols = self._of_context(context.symbols, self._reads_symbols)
-    return self._index(hyper, size, symbols, integers)
+    return self._index(hyper, size, symbols, integers, wide)
 
   def dequantize(self, symbols, mean):
     """Value of a latent, as the synthesis reads it."""

@@ -44,6 +44,11 @@ def checked(tensor, complaint: str):
       return tf.identity(tensor)
 
 
+def wide_switch():
+  """Whether index networks compute in float64, which is slower: not until told so."""
+  return tf.Variable(False, trainable=False, name="wide")
+
+
 def _guarded(string, num_symbols):
   """Appends bytes that a sound string is never read as far as.
 
@@ -84,14 +89,16 @@ def _density_tables(density):
 class LatentRangeCoder:
   """Turns the symbols of one prior into two bit strings and back."""
 
-  def __init__(self, prior: priors.Hyperprior, tables):
+  def __init__(self, prior: priors.Hyperprior, tables, wide):
     """Builds the tables of the hyper-latent from the trained density.
 
     Args:
       prior: A trained prior.
       tables: The shared `scale_tables()`.
+      wide: The shared `wide_switch()`.
     """
     self.prior = prior
+    self._wide = wide
     self._integers = prior.freeze_index()
     self._tables = tables
     cdf, cdf_offset = _density_tables(prior.hyper_density)
@@ -119,16 +126,22 @@ class LatentRangeCoder:
       yield from (model.cdf.numpy(), model.cdf_offset.numpy())
     yield from self.prior.constants(self._integers)
 
-  def is_exact_here(self, zero):
+  def is_exact_here(self, zero, dtype=tf.float32):
     """Whether this machine finds the indexes that every other does: a bool tensor.
 
     Args:
       zero: float32 scalar, 0 when it runs.
+      dtype: What the index network would compute in.
     """
     if not self._integers:
       return tf.constant(False)
     with tf.device("/cpu:0"):  # As in coding.
-      return self.prior.is_exact_here(self._integers, zero)
+      return self.prior.is_exact_here(self._integers, zero, dtype)
+
+  def _index(self, hyper_symbols, size, context):
+    # Without exact integers nothing is gained in float64.
+    wide = self._wide if self._integers else None
+    return self.prior.index(hyper_symbols, size, context, self._integers, wide)
 
   def encode(
     self, coded: priors.CodedLatent, context: priors.Context = priors.NO_CONTEXT
@@ -152,7 +165,7 @@ class LatentRangeCoder:
     size = tf.shape(coded.symbols)[1:3]
     # Range coding has no other kernels, and other kernels need not be exact.
     with tf.device("/cpu:0"):
-      index = self.prior.index(coded.hyper_symbols, size, context, self._integers)
+      index = self._index(coded.hyper_symbols, size, context)
       latent = self._tables.compress(coded.symbols, index)
       hyper = self._hyper_tables.compress(coded.hyper_symbols)
     channels = tf.range(tf.shape(coded.hyper_symbols)[-1])
@@ -180,7 +193,7 @@ class LatentRangeCoder:
     with tf.device("/cpu:0"):
       string = _guarded(strings[1], tf.reduce_prod(shape) * channels)
       hyper_symbols = self._hyper_tables.decompress(string, shape)
-      index = self.prior.index(hyper_symbols, size, context, self._integers)
+      index = self._index(hyper_symbols, size, context)
       string = _guarded(strings[0], tf.size(index))
       symbols = self._tables.decompress(string, index)
     mean = self.prior.mean(hyper_symbols, size, context)
