@@ -47,11 +47,7 @@ def guarded(job) -> int:
     Exit code: 0, 3 after a NaN or infinity, 130 after Ctrl-C, 143 after SIGTERM. What
     cannot be done as asked ends the process with one line and exit code 2.
   """
-  # Keras warns of every checkpoint that it is slow, the exporter of its own names. Our
-  # own modules say what takes long before the first step.
-  tf.get_logger().setLevel("ERROR")
-  logging.set_verbosity(logging.INFO)
-  logging.get_absl_handler().addFilter(_is_ours_or_error)
+  choose_logs()
   signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
   resume = "The same command goes on from there."
   try:
@@ -70,6 +66,16 @@ def guarded(job) -> int:
     print(f"{_program()}: interrupted. {resume}", file=sys.stderr)
     return 128 + signal.SIGINT
   return 0
+
+
+def choose_logs():
+  """Leaves of all logs errors, and what our own modules say before the first step.
+
+  Keras warns of every checkpoint that it is slow, the exporter of its own names.
+  """
+  tf.get_logger().setLevel("ERROR")
+  logging.set_verbosity(logging.INFO)
+  logging.get_absl_handler().addFilter(_is_ours_or_error)
 
 
 def _is_ours_or_error(record):

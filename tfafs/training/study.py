@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import ml_collections
-import tensorflow as tf
 
 from tfafs.evaluation import (
   classical,
@@ -27,7 +26,14 @@ from tfafs.evaluation import (
   study_report,
 )
 from tfafs.models import registry
-from tfafs.training import checkpoints, errors, run, run_directory
+from tfafs.training import (
+  checkpoints,
+  child_process,
+  errors,
+  main_job,
+  run,
+  run_directory,
+)
 
 # Steps that the speed is measured over, behind those that compile and warm up.
 _MEASURED_STEPS = 12
@@ -168,11 +174,10 @@ def plan(study: Study) -> str:
     if not left:
       rows.append(f"{name:<22}{'trained':>12}")
       continue
-    speed = measure_speed(chain[0].config)
+    speed = child_process.run(measure_speed, chain[0].config)
     hours = left / speed / 3600
     total += hours
     rows.append(f"{name:<22}{left:>12,}{speed:>10.2f}{hours:>8.2f}")
-    tf.keras.backend.clear_session()
   head = f"{'codec':<22}{'steps left':>12}{'steps/s':>10}{'hours':>8}"
   tail = f"{'together':<22}{'':>22}{total:>8.2f}"
   note = "Evaluation of the files comes on top, and larger crops where there are any."
@@ -208,12 +213,15 @@ def carry_out(study: Study) -> study_report.Study:
 def _finish_leg(study, leg):
   """Trains, exports and evaluates what is not yet; returns the clip results."""
   if leg.steps_left or not _is_exported(leg):
-    result = run.train(leg.config, leg.paths.model_dir)
-    result.model.export_codec(str(leg.paths.saved_model), steps=result.steps)
-    _store_figures(leg, result)
-    del result
-    tf.keras.backend.clear_session()
+    child_process.run(_train, leg)
   return _evaluate(study, leg.paths.model_dir / "evaluation", leg, ())
+
+
+def _train(leg):
+  main_job.choose_logs()
+  result = run.train(leg.config, leg.paths.model_dir)
+  result.model.export_codec(str(leg.paths.saved_model), steps=result.steps)
+  _store_figures(leg, result)
 
 
 def _is_exported(leg):
@@ -266,22 +274,21 @@ def _is_current(study, folder, leg, baselines=()) -> bool:
 
 def _evaluate(study, folder, leg, baselines):
   if not _is_current(study, folder, leg, baselines):
-    evaluate.evaluate(
-      [str(leg.paths.saved_model)] if leg else [],
-      study.inputs,
-      str(folder),
-      study.frames,
-      study.gop,
-      baselines,
-      study.crf,
-      with_ms_ssim=study.ms_ssim,
-      log=lambda line: print(line, flush=True),
+    child_process.run(
+      _evaluate_files,
+      *([str(leg.paths.saved_model)] if leg else [], study.inputs, str(folder)),
+      *(study.frames, study.gop, baselines, study.crf, None, study.ms_ssim),
     )
   return files.read_results(folder / "evaluation.json")
 
 
+def _evaluate_files(*arguments):
+  main_job.choose_logs()
+  evaluate.evaluate(*arguments, log=lambda line: print(line, flush=True))
+
+
 def _describe(name, chain) -> study_report.TrainedModel:
-  cost = complexity.count(registry.build(chain[0].config))
+  cost = child_process.run(_count, chain[0].config)
   return study_report.TrainedModel(
     name=name,
     complexity=cost,
@@ -290,6 +297,10 @@ def _describe(name, chain) -> study_report.TrainedModel:
     betas=[leg.config.model.beta for leg in chain],
     steps_per_second=_figures(chain[0])["steps_per_second"],
   )
+
+
+def _count(config):
+  return complexity.count(registry.build(config))
 
 
 def _about(study):
