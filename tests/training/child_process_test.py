@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import threading
 import time
@@ -8,37 +9,32 @@ import pytest
 from tfafs.training import child_process, errors
 
 
-def fail(step):
-  raise errors.NonFiniteError(step, ["loss"], None)
-
-
-def die():
-  os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_for_a_signal():
-  received = []
-  signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
-  os.kill(os.getppid(), signal.SIGTERM)  # Which hands it back.
-  while not received:
-    time.sleep(0.01)
-  return received
-
-
 def test_results_and_errors_come_back():
   assert child_process.run(os.getpid) != os.getpid()
-  with pytest.raises(errors.NonFiniteError, match="Step 7: not finite: loss"):
-    child_process.run(fail, 7)
+  with pytest.raises(ValueError, match="invalid literal"):
+    child_process.run(int, "x")
+
+
+def test_errors_of_training_survive_the_way():
+  for error in (
+    errors.NonFiniteError(7, ["loss"], None),
+    errors.Interrupted(3, "ckpt-3", signal.SIGINT),
+    errors.RunError("no"),
+  ):
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_a_killed_process_ends_the_command():
   with pytest.raises(SystemExit) as caught:
-    child_process.run(die)
+    child_process.run(signal.raise_signal, signal.SIGKILL)
   assert caught.value.code == 128 + signal.SIGKILL
 
 
 def test_sigterm_is_passed_on_and_handlers_come_back():
-  assert threading.current_thread() is threading.main_thread()
   before = signal.getsignal(signal.SIGTERM)
-  assert child_process.run(wait_for_a_signal) == [signal.SIGTERM]
+  timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+  timer.start()
+  with pytest.raises(SystemExit) as caught:
+    child_process.run(time.sleep, 600)
+  assert caught.value.code == 128 + signal.SIGTERM
   assert signal.getsignal(signal.SIGTERM) is before
