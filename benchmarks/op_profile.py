@@ -27,6 +27,8 @@ CODEC_PARTS = (
   ("priors: rates, quantisation", r"prior/|[Nn]oisy|deep_factorized|stateless_"),
   ("analysis of frame, motion, residual", r"_analysis/|intra/analysis/"),
   ("synthesis of motion", r"motion_synthesis/"),
+  ("features of the reference (TP+)", r"reference_condition/"),
+  ("shift and scale networks (TAT, STAT)", r"transform/(down|up|head)/"),
   ("synthesis of frame, residual", r"(^|/|_)synthesis/"),
   ("scale-space volume", r"transform/(depthwise|truediv|AvgPool|resize|concat|ones)"),
   ("scale-space warp, gain", r"transform/"),

@@ -80,15 +80,19 @@ class Coder:
       compile_methods(model.inter, "call", "reconstruct")
     # Shapes are static in these calls: frames have one size.
     graph = tf.function if mode == "graph" else lambda f: f
-    self._encode_intra = graph(lambda x: self._told(self._coder.encode_intra(x)))
-    self._encode_inter = graph(lambda x, s: self._told(self._coder.encode_inter(x, s)))
-    self._decode_intra = graph(lambda x, n: self._told(self._coder.decode_intra(x, n)))
-    self._decode_inter = graph(lambda x, s: self._told(self._coder.decode_inter(x, s)))
+    coder, unpack = self._coder, self._coder.state_format.unpack
+    self._encode_intra = graph(lambda x: self._told(coder.encode_intra(x)))
+    self._encode_inter = graph(
+      lambda x, p: self._told(coder.encode_inter(x, unpack(p)))
+    )
+    self._decode_intra = graph(lambda x, n: self._told(coder.decode_intra(x, n)))
+    self._decode_inter = graph(
+      lambda x, p: self._told(coder.decode_inter(x, unpack(p)))
+    )
 
   def _told(self, coded):
     symbols = [s for x in coded.latents.values() for s in (x.symbols, x.hyper_symbols)]
-    packed = self._coder.state_format.pack(coded.state)
-    return coded.strings, symbols, packed["reference"], coded.state
+    return coded.strings, symbols, self._coder.state_format.pack(coded.state)
 
   def encode(self, frames):
     """List of (strings, symbols, reconstruction) of one group of pictures."""
@@ -96,10 +100,11 @@ class Coder:
     for frame in frames:
       frame = self._tf.constant(frame[None] / 255.0, self._tf.float32)
       if state is None:
-        strings, symbols, image, state = self._encode_intra(frame)
+        strings, symbols, state = self._encode_intra(frame)
       else:
-        strings, symbols, image, state = self._encode_inter(frame, state)
-      coded.append((strings.numpy().tolist(), _plain(symbols), image.numpy()))
+        strings, symbols, state = self._encode_inter(frame, state)
+      image = state["reference"].numpy()
+      coded.append((strings.numpy().tolist(), _plain(symbols), image))
     return coded
 
   def decode(self, strings, size):
@@ -108,10 +113,10 @@ class Coder:
     for frame_strings in strings:
       tensor = self._tf.constant(frame_strings)
       if state is None:
-        _, symbols, image, state = self._decode_intra(tensor, self._tf.constant(size))
+        _, symbols, state = self._decode_intra(tensor, self._tf.constant(size))
       else:
-        _, symbols, image, state = self._decode_inter(tensor, state)
-      decoded.append((_plain(symbols), image.numpy()))
+        _, symbols, state = self._decode_inter(tensor, state)
+      decoded.append((_plain(symbols), state["reference"].numpy()))
     return decoded
 
 

@@ -25,12 +25,13 @@ from tfafs.training import pictures
 def measure(model, frames):
   """Returns {part: float [3]}: information, code length, bits written, summed."""
   coder, totals, state = frame_coder.FrameCoder(model), {}, None
+  pack, unpack = coder.state_format.pack, coder.state_format.unpack
   encode_intra = tf.function(coder.encode_intra)
-  encode_inter = tf.function(coder.encode_inter)
+  encode_inter = tf.function(lambda frame, s: coder.encode_inter(frame, unpack(s)))
   for frame in frames:
     frame = tf.cast(frame, tf.float32)[None] / 255.0
     coded = encode_intra(frame) if state is None else encode_inter(frame, state)
-    state = coded.state
+    state = pack(coded.state)
     information = [
       (part + suffix, float(bits[0]))
       for part, latent in coded.latents.items()

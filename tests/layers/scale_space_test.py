@@ -96,3 +96,20 @@ def test_pyramid_blurs_as_strongly_as_the_paper_says():
     measured = (profile * (position - mean) ** 2).sum()
     # Halving and doubling add what a box and a hat of two pixels have.
     assert variance - 0.1 <= measured <= 1.35 * variance + 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 3), (6, 9)])
+def test_blurs_are_gaussians_of_doubling_scale(size):
+  image = random((*size, 2))
+  got = scale_space.gaussian_blurs(tf.constant(image[None], tf.float32), 5, 0.7)
+  planes = [image, *(naive_blur(image, 0.7 * 2**i) for i in range(5))]
+  np.testing.assert_allclose(got[0], np.stack(planes, 2), atol=2e-6)
+
+
+def test_volumes_go_by_name():
+  image = tf.constant(random((1, 9, 8, 3)), tf.float32)
+  pyramid, blur = (scale_space.volume(k, image, 3, 1.0) for k in ("pyramid", "blur"))
+  np.testing.assert_array_equal(pyramid, scale_space.gaussian_pyramid(image, 3))
+  np.testing.assert_array_equal(blur, scale_space.gaussian_blurs(image, 3))
+  with pytest.raises(ValueError, match=r"volume is 'box': give one of 'pyramid', 'bl"):
+    scale_space.volume("box", image, 3, 1.0)

@@ -21,11 +21,11 @@ def stir(variables, amount):
       variable.assign_add(amount * noise)
 
 
-def build(name, **fields):
+def build(name, volume="pyramid"):
   """A codec of size tiny whose parts all speak; without what takes long to trace."""
   config = registry.load_config(name, "tiny")
   config.model.motion_search, config.model.scale_space.num_levels = False, 2
-  config.model.update(fields)
+  config.model.scale_space.volume = volume
   tf.keras.utils.set_random_seed(0)
   model = registry.build(config)
   # Heads that start at zero, and hyper-latents that start at nothing.

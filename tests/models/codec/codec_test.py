@@ -100,7 +100,6 @@ def test_any_size_from_16(tiny_codec, size):
   ("name", "gain"),
   [
     ("tat", True),
-    ("dvc", False),
     ("ssf_tp", False),
     ("stat_sp", True),
     ("stat_ssf_sp_tp_plus", True),

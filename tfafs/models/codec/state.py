@@ -1,4 +1,7 @@
-"""What a codec keeps of the frames before: all that the next frame's decoder reads."""
+"""What a codec keeps of the frames before: all that the next frame's decoder reads.
+
+Within a graph it is a `State`; from one graph to the next it goes packed (`StateFormat`).
+"""
 
 from typing import NamedTuple, Optional, Union
 
