@@ -57,8 +57,9 @@ def count(model) -> Complexity:
   def inter(image, reference, residual):
     return model.inter(image, state.State(reference, residual, False)).reconstruction
 
-  intra = multiplications(lambda image: model.intra(image)[1], frame)
-  inter = multiplications(inter, frame, frame, latent)
+  with model.rates.at(None):  # As much at any quality.
+    intra = multiplications(lambda image: model.intra(image)[1], frame)
+    inter = multiplications(inter, frame, frame, latent)
   decoder = {
     name: value
     for name, value in inter.items()

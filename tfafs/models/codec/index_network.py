@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfafs.layers import conditional, exact_convolution, quantization, scale_table
+from tfafs.models.codec import rates
 
 # What integers stand for: features are sixteenths (up to 16), and an output of 1 moves the
 # index by 32, so that this network learns as fast as its neighbours.
@@ -113,7 +114,7 @@ class IndexNetwork(tf.keras.layers.Layer):
       wide: bool tensor, whether to compute in float64; None for float32.
     """
     if integers is None:
-      integers = Frozen([None] * len(self._layers), self._offsets())
+      integers = Frozen([None] * len(self._layers), self._level_offsets())
 
     def indexes(dtype):
       return tf.cast(self._indexes(hyper, size, symbols, integers, dtype), tf.float32)
@@ -131,11 +132,15 @@ class IndexNetwork(tf.keras.layers.Layer):
         features = tf.concat([features, *context], -1)
       offset = None
       if self._condition and layer is self._layers[-1]:
-        offset = _interpolated(self._condition.select(integers.offset))
+        offset = self._offset(integers.offset)
       features = layer(features, integers=numbers, offset=offset)
     return quantization.round_straight_through(features[:, : size[0], : size[1]])
 
-  def _offsets(self):
+  def _offset(self, of_levels):
+    """Offset at the present quality: interpolated and rounded, ties to even."""
+    return quantization.round_straight_through(self._condition.select(of_levels))
+
+  def _level_offsets(self):
     """Offset of each level, integers with gradients; None with one rate."""
     if not self._condition:
       return None
@@ -165,10 +170,11 @@ class IndexNetwork(tf.keras.layers.Layer):
   def _offset_is_exact_here(self, offset, zero):
     """Compares the offsets of all qualities with those from float64."""
     levels = self._condition.num_levels
-    qualities = np.arange(16 * (levels - 1) + 1, dtype=np.float32) / 16
+    steps = np.arange(rates.STEPS * (levels - 1) + 1, dtype=np.float32)
+    qualities = steps / rates.STEPS
     weights = conditional.level_weights(qualities + zero, levels)
     with self._condition.at(weights):
-      got = _interpolated(self._condition.select(offset))[:, 0, 0]
+      got = self._offset(offset)[:, 0, 0]
     low = np.minimum(qualities.astype(int), levels - 2)
     high = (qualities - low)[:, None].astype(np.float64)
     expected = np.round((1 - high) * offset[low] + high * offset[low + 1])
@@ -194,16 +200,11 @@ class IndexNetwork(tf.keras.layers.Layer):
     """The integers as they are now; None if the network is not exact."""
     if not self._exact:
       return None
-    offset = self._offsets()
+    offset = self._level_offsets()
     return Frozen(
       [layer.freeze() for layer in self._layers],
       None if offset is None else offset.numpy(),
     )
-
-
-def _interpolated(offset):
-  """Rounds what lies between levels, ties to even."""
-  return quantization.round_straight_through(offset)
 
 
 def _limited(symbols):
