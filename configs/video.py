@@ -37,6 +37,13 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   # Any of `datasets.clips.NAMES`; all but the first want a path.
   data.dataset = "moving_digits"
   data.path = ""
+  data.test_path = (
+    ""  # Of "video" and "arrays"; by default a part of `path` is held out.
+  )
+  data.manual_dir = ""  # Of "kth", if TFDS has not prepared it yet.
+  data.time_major = False  # Of "arrays": frames before sequences.
+  data.raw_size = ""
+  data.fit = "crop"  # Or "stretch": what becomes of frames that are not square.
   data.image_size = 64
   data.channels = 1
   data.batch_size = 8
