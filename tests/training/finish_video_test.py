@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -134,3 +136,15 @@ def test_a_flow_over_white_noise_finishes(runs):
   assert "uniform dequantisation" in output and "at most" not in output
   summary = json.loads((folder / "af1" / "summary.json").read_text())
   assert summary["evaluation"]["test"]["kl"] == 0
+
+
+def test_the_documented_use_of_the_saved_model_runs(runs, monkeypatch):
+  folder, _ = runs
+  shutil.copytree(folder / "run" / "saved_model", folder / "runs/slvm_af1/saved_model")
+  page = (BIN.parent / "docs" / "video_density.md").read_text(encoding="utf-8")
+  (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+  monkeypatch.chdir(folder)
+  levels = np.random.default_rng(0).integers(0, 256, [2, 7, 16, 16, 1])
+  names = {"clip": tf.constant(levels / 255, tf.float32)}
+  exec(compile(block, "video_density.md", "exec"), names)
+  assert names["model"].log_prob(names["x"], [0, 1])["log_prob"].shape == [2, 4]
