@@ -118,7 +118,7 @@ class OurCodec:
     for t, frame in enumerate(self.frames):
       kind = "encode_inter" if t else "encode_intra"
       out = self.signatures[kind](frame=tf.constant(frame), **state)
-      state = {"reference": out["reference"]}
+      state = {name: out[name] for name in out if name not in ("strings", "bits")}
       coded.append((out["strings"].numpy(), out["reference"].numpy()))
     times = since(start)
     self.coded = coded
@@ -130,9 +130,8 @@ class OurCodec:
     decoded, state = [], {"size": tf.constant(self.frames.shape[1:3])}
     for t, (strings, _) in enumerate(self.coded):
       kind = "decode_inter" if t else "decode_intra"
-      out = self.signatures[kind](strings=tf.constant(strings), **state)
-      state = {"reference": out["reference"]}
-      decoded.append(out["reference"].numpy())
+      state = self.signatures[kind](strings=tf.constant(strings), **state)
+      decoded.append(state["reference"].numpy())
     times = since(start)
     for frame, (_, expected) in zip(decoded, self.coded):
       np.testing.assert_array_equal(frame, expected)
@@ -149,11 +148,7 @@ class OurCodec:
     """Number of trained parameters, and those of the factorised densities alone."""
     densities = sum(
       weight.shape.num_elements()
-      for prior in (
-        self.model.intra.prior,
-        self.model.inter.motion_prior,
-        self.model.inter.residual_prior,
-      )
+      for prior in (self.model.intra.prior, *self.model.inter.prior_of.values())
       for weight in prior.hyper_density.trainable_variables
     )
     total = sum(w.shape.num_elements() for w in self.model.trainable_variables)

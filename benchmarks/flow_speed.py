@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of flows beside Pyro, NumPyro, flowjax, zuko, nflows and TFP.
 
-    benchmarks/flow_speed.py [--quick] [--threads=2] [--output=FILE.json]
+    benchmarks/flow_speed.py [--quick] [--profile] [--threads=2] [--output=FILE.json]
 
 Block neural autoregressive flow, batches of 200: value with log-determinant, and a train
 step (with Adam), ours as a graph and with XLA. Pyro's is the original's mathematics in
@@ -20,6 +20,7 @@ virtual environments of their own, which the first run makes. PyTorch has one th
 with which it is fastest at these sizes.
 """
 
+import collections
 import json
 import os
 import platform
@@ -35,6 +36,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from absl import app, flags
+from op_profile import profile
 from worker import Worker
 
 from tfafs.bijectors import BlockNeuralAutoregressive, MaskedAutoregressive
@@ -60,6 +62,7 @@ SMALL = Sizes(((2, 50, 3), (6, 40, 2)), (8,), 3, 2)
 BATCH, SAMPLES, MASKED_BATCH, HIDDEN = 200, 64, 256, (256, 256)
 
 _QUICK = flags.DEFINE_bool("quick", False, "Smaller, fewer turns: shows that it runs.")
+_PROFILE = flags.DEFINE_bool("profile", False, "Only show where our time goes.")
 _THREADS = flags.DEFINE_integer("threads", os.cpu_count(), "Threads of TensorFlow.", 1)
 _PEER_ENVS = flags.DEFINE_string(
   "peer_envs", str(HERE.parent / "cache"), "Folder of the peers' environments."
@@ -237,6 +240,29 @@ def _our_functions(net, x, jit):
   return lambda: forward(x), lambda: train(x)
 
 
+def show_profile(sizes):
+  """Prints where a train step of each B-NAF spends its time."""
+  for size, units, layers in sizes.block:
+    tf.keras.utils.set_random_seed(0)
+    net = BlockAutoregressiveNetwork(size, (units,) * layers, "leaky_tanh")
+    x = tf.random.normal([BATCH, size])
+    _, train = _our_functions(net, x, jit=False)
+    timed(train)(30)
+    wall, times = profile(train, repeats=50)
+    types = collections.Counter()
+    for name, seconds in times.items():
+      types[name.rpartition(":")[2]] += seconds
+    widths = [size, *[size * units] * layers, size]
+    macs = 3 * BATCH * sum(a * b for a, b in zip(widths, widths[1:]))
+    parts = [f"{name} {1e3 * x:.2f}" for name, x in types.most_common(6)]
+    print(
+      f"{size}, {units}, {layers}: {1e-6 * macs:.0f} million multiply-adds, "
+      f"{1e3 * wall:.2f} ms under the profiler, ops together "
+      f"{1e3 * sum(times.values()):.2f} ms in {len(times)} ops: {', '.join(parts)}",
+      flush=True,
+    )
+
+
 def _split(contenders, task):
   """Removes and returns the contenders of a task."""
   names = [name for name in contenders if name.endswith(task)]
@@ -264,8 +290,11 @@ def main(_):
   tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
   tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)
   sizes = SMALL if _QUICK.value else FULL
+  if _PROFILE.value:
+    show_profile(sizes)
+    return
   machine = {
-    "platform": platform.platform(),
+    "platform": f"{platform.system()} {platform.machine()}",
     "cores": os.cpu_count(),
     "load_before": os.getloadavg()[0],
     "tensorflow": tf.__version__,

@@ -62,93 +62,65 @@ QUICK = (CONFIGURATIONS[0], CONFIGURATIONS[-1])
 
 
 class Coder:
-  """A codec that also tells the symbols, run in one of the three modes."""
+  """Codes with a trained model in one of the three modes; also tells the symbols."""
 
   def __init__(self, model, fixed, mode):
     """Takes a trained model and what `fix` made of it."""
     import tensorflow as tf
 
-    from tfafs.models.codec import range_coding
+    from tfafs.models.codec import frame_coder
 
-    self._tf, self._model, self._stride = tf, model, 16
-    graph = tf.function if mode == "graph" else lambda f: f
-    # Shapes are static in these calls: frames have one size.
-    xla = (lambda f: tf.function(f, jit_compile=True)) if mode == "xla" else lambda f: f
-    tables = range_coding.scale_tables()
-    priors = model.intra.prior, model.inter.motion_prior, model.inter.residual_prior
-    self._coders = [range_coding.LatentRangeCoder(prior, tables) for prior in priors]
-    for prior, coder, numbers in zip(priors, self._coders, fixed):
+    self._tf, self._coder = tf, frame_coder.FrameCoder(model)
+    for coder, numbers in zip(self._coder.coders.values(), fixed):
       install(coder, numbers)
-      prior.index, prior.mean = xla(prior.index), xla(prior.mean)
-    self._intra = xla(lambda frame: model.intra(frame))
-    self._inter = xla(lambda frame, reference: model.inter(frame, reference))
-    model.intra.reconstruct = xla(model.intra.reconstruct)
-    model.inter.reconstruct = xla(model.inter.reconstruct)
-    for name in ("_encode_intra", "_encode_inter", "_decode_intra", "_decode_inter"):
-      setattr(self, name, graph(getattr(self, name)))
+      if mode == "xla":
+        compile_methods(coder.prior, "index", "mean")
+    if mode == "xla":
+      compile_methods(model.intra, "call", "reconstruct")
+      compile_methods(model.inter, "call", "reconstruct")
+    # Shapes are static in these calls: frames have one size.
+    graph = tf.function if mode == "graph" else lambda f: f
+    self._encode_intra = graph(lambda x: self._told(self._coder.encode_intra(x)))
+    self._encode_inter = graph(lambda x, s: self._told(self._coder.encode_inter(x, s)))
+    self._decode_intra = graph(lambda x, n: self._told(self._coder.decode_intra(x, n)))
+    self._decode_inter = graph(lambda x, s: self._told(self._coder.decode_inter(x, s)))
 
-  def _image(self, levels):
-    return self._tf.cast(levels, self._tf.float32)[None] / 255.0
-
-  def _levels(self, image):
-    from tfafs.layers import quantization
-
-    return self._tf.cast(quantization.to_levels(image[0]), self._tf.uint8)
-
-  def _encode_intra(self, frame):
-    latent, image = self._intra(self._image(frame))
-    strings, _ = self._coders[0].encode(latent)
-    return strings, _symbols(latent), self._levels(image)
-
-  def _encode_inter(self, frame, reference):
-    coded = self._inter(self._image(frame), self._image(reference))
-    motion, _ = self._coders[1].encode(coded.motion)
-    residual, _ = self._coders[2].encode(coded.residual, coded.motion)
-    strings = self._tf.concat([motion, residual], 0)
-    symbols = _symbols(coded.motion) + _symbols(coded.residual)
-    return strings, symbols, self._levels(coded.reconstruction)
-
-  def _decode_intra(self, strings, size):
-    latent = self._coders[0].decode(strings, -(-size // self._stride))
-    image = self._model.intra.reconstruct(latent.value, size)
-    return _symbols(latent), self._levels(image)
-
-  def _decode_inter(self, strings, reference):
-    size = -(-self._tf.shape(reference)[:2] // self._stride)
-    motion = self._coders[1].decode(strings[:2], size)
-    residual = self._coders[2].decode(strings[2:], size, motion)
-    image = self._model.inter.reconstruct(
-      self._image(reference), motion.value, residual.value
-    )
-    return _symbols(motion) + _symbols(residual), self._levels(image)
+  def _told(self, coded):
+    symbols = [s for x in coded.latents.values() for s in (x.symbols, x.hyper_symbols)]
+    packed = self._coder.state_format.pack(coded.state)
+    return coded.strings, symbols, packed["reference"], coded.state
 
   def encode(self, frames):
     """List of (strings, symbols, reconstruction) of one group of pictures."""
-    coded, reference = [], None
+    coded, state = [], None
     for frame in frames:
-      frame = self._tf.constant(frame)
-      if reference is None:
-        strings, symbols, reference = self._encode_intra(frame)
+      frame = self._tf.constant(frame[None] / 255.0, self._tf.float32)
+      if state is None:
+        strings, symbols, image, state = self._encode_intra(frame)
       else:
-        strings, symbols, reference = self._encode_inter(frame, reference)
-      coded.append((strings.numpy().tolist(), _plain(symbols), reference.numpy()))
+        strings, symbols, image, state = self._encode_inter(frame, state)
+      coded.append((strings.numpy().tolist(), _plain(symbols), image.numpy()))
     return coded
 
   def decode(self, strings, size):
     """List of (symbols, frame)."""
-    decoded, reference = [], None
+    decoded, state = [], None
     for frame_strings in strings:
       tensor = self._tf.constant(frame_strings)
-      if reference is None:
-        symbols, reference = self._decode_intra(tensor, self._tf.constant(size))
+      if state is None:
+        _, symbols, image, state = self._decode_intra(tensor, self._tf.constant(size))
       else:
-        symbols, reference = self._decode_inter(tensor, reference)
-      decoded.append((_plain(symbols), reference.numpy()))
+        _, symbols, image, state = self._decode_inter(tensor, state)
+      decoded.append((_plain(symbols), image.numpy()))
     return decoded
 
 
-def _symbols(latent):
-  return [latent.symbols, latent.hyper_symbols]
+def compile_methods(layer, *names):
+  """Puts methods of a layer under XLA."""
+  import tensorflow as tf
+
+  for name in names:
+    setattr(layer, name, tf.function(getattr(layer, name), jit_compile=True))
 
 
 def _plain(symbols):
@@ -165,17 +137,14 @@ def install(coder, numbers):
 
 def fix(model):
   """What an export fixes of a model, for each range coder: tables and integers."""
-  from tfafs.models.codec import range_coding
+  from tfafs.models.codec import frame_coder
 
-  tables = range_coding.scale_tables()
-  priors = model.intra.prior, model.inter.motion_prior, model.inter.residual_prior
-  coders = [range_coding.LatentRangeCoder(prior, tables) for prior in priors]
   return [
     (
       [(m.cdf.numpy(), m.cdf_offset.numpy()) for m in coder.entropy_models],
       coder._integers,
     )
-    for coder in coders
+    for coder in frame_coder.FrameCoder(model).coders.values()
   ]
 
 

@@ -18,46 +18,29 @@ import numpy as np
 import tensorflow as tf
 
 from tfafs.coding import open_video
-from tfafs.models.codec import range_coding
+from tfafs.models.codec import frame_coder
 from tfafs.training import pictures
 
 
 def measure(model, frames):
   """Returns {part: float [3]}: information, code length, bits written, summed."""
-  tables = range_coding.scale_tables()
-  coders = {
-    "intra": range_coding.LatentRangeCoder(model.intra.prior, tables),
-    "motion": range_coding.LatentRangeCoder(model.inter.motion_prior, tables),
-    "residual": range_coding.LatentRangeCoder(model.inter.residual_prior, tables),
-  }
-  totals, reference = {}, None
-
-  @tf.function
-  def code_intra(frame):
-    latent, reconstruction = model.intra(frame)
-    return {"intra": latent}, model.reference(reconstruction)
-
-  @tf.function
-  def code_inter(frame, reference):
-    coded = model.inter(frame, reference)
-    latents = {"motion": coded.motion, "residual": coded.residual}
-    return latents, model.reference(coded.reconstruction)
-
+  coder, totals, state = frame_coder.FrameCoder(model), {}, None
+  encode_intra = tf.function(coder.encode_intra)
+  encode_inter = tf.function(coder.encode_inter)
   for frame in frames:
     frame = tf.cast(frame, tf.float32)[None] / 255.0
-    if reference is None:
-      latents, reference = code_intra(frame)
-    else:
-      latents, reference = code_inter(frame, reference)
-    for part, latent in latents.items():
-      context = latents["motion"] if part == "residual" else None
-      strings, lengths = coders[part].encode(latent, context)
-      information = (latent.bits[0], latent.hyper_bits[0])
-      for suffix, *figures in zip(
-        ("", "_hyper"), information, lengths, (8 * len(s) for s in strings.numpy())
-      ):
-        total = totals.setdefault(part + suffix, np.zeros(3))
-        total += np.array(figures, float)
+    coded = encode_intra(frame) if state is None else encode_inter(frame, state)
+    state = coded.state
+    information = [
+      (part + suffix, float(bits[0]))
+      for part, latent in coded.latents.items()
+      for suffix, bits in (("", latent.bits), ("_hyper", latent.hyper_bits))
+    ]
+    for (part, bits), length, string in zip(
+      information, coded.bits.numpy(), coded.strings.numpy()
+    ):
+      total = totals.setdefault(part, np.zeros(3))
+      total += np.array([bits, length, 8 * len(string)])
   return totals
 
 

@@ -28,6 +28,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   model.scale_space = ml_collections.ConfigDict()
   model.scale_space.num_levels = 5
   model.scale_space.base_scale = 1.0
+  model.scale_space.volume = "pyramid"  # or "blur"
   # Whether the encoder measures optical flow and hands it to the motion analysis.
   model.motion_search = True
   # Weight of bits per pixel against mean squared error on [0, 1].

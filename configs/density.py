@@ -28,6 +28,8 @@ def get_config(name: str, size: str, **flow) -> ml_collections.ConfigDict:
   training.decay_at = 0.6
   training.decay_factor = 0.1
   training.clip_norm = 0.1
+  # Part of the steps over which the weight of an energy rises to 1.
+  training.anneal_until = 0.3
   training.seed = 0
   training.log_every = 250
   training.checkpoint_every = 500

@@ -161,6 +161,9 @@ def _is_exact(signatures) -> bool:
 
 def _first_line(error: Exception) -> str:
   text = getattr(error, "message", None) or str(error) or type(error).__name__
+  text = text.replace("Graph execution error:", "")
+  if asserted := re.search(r"assertion failed: \[(.*?)\]", text):
+    return asserted[1]
   return text.strip().splitlines()[0][:200]
 
 
@@ -185,7 +188,7 @@ def _check_frame(frame: Any, min_size: int, shape: Optional[tuple]) -> None:
 
 
 class Encoder:
-  """Encodes frames one after the other; holds one reference frame's worth of state."""
+  """Encodes frames one after the other; holds the state behind the last one."""
 
   def __init__(self, codec: Codec, gop: int = 12):
     """Makes an encoder at the start of a video.
@@ -216,7 +219,7 @@ class Encoder:
       EncodedFrame.
 
     Raises:
-      ValueError: `frame` is something else.
+      ValueError: `frame` is something else, or the codec's weights are not finite.
       MemoryError: the frame is too large for this machine.
     """
     _check_frame(frame, self.codec.min_size, self._shape)
@@ -230,6 +233,11 @@ class Encoder:
         out = dict(signatures["encode_inter"](frame=frame_tensor, **self._state))
     except tf.errors.ResourceExhaustedError as error:
       raise MemoryError(_out_of_memory(frame.shape)) from error
+    except tf.errors.InvalidArgumentError as error:
+      raise ValueError(
+        f"frame {self.frames} cannot be encoded: {_first_line(error)}: the codec in "
+        f"{self.codec.path!r} has bad weights, export another checkpoint"
+      ) from error
     strings = tuple(out.pop("strings").numpy().tolist())
     bits = out.pop("bits").numpy()
     self._state = {name: out[name] for name in self.codec.state_names}
@@ -240,7 +248,7 @@ class Encoder:
 
 
 class Decoder:
-  """Decodes frames one after the other; holds one reference frame's worth of state."""
+  """Decodes frames one after the other; holds the state behind the last one."""
 
   def __init__(self, codec: Codec, width: int, height: int):
     """Makes a decoder at the start of a stream.

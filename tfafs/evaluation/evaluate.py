@@ -91,6 +91,7 @@ def evaluate(
     models,
     baselines,
     {"frames": frames, "gop": gop, "raw_size": raw_size, "ms_ssim": with_ms_ssim},
+    inputs,
   )
 
   results, originals, decoded = [], {}, {}
@@ -199,7 +200,8 @@ def _conversion_psnr(clip: clips.Clip) -> float:
   return metrics.psnr(frame, classical.conversion(frame, "x265", clip.matrix))
 
 
-def _about(models, baselines, settings) -> dict:
+def about_this_run() -> dict:
+  """Command line, date, versions and machine."""
   libraries = ("tensorflow", "tensorflow-compression", "av", "bjontegaard")
   versions = {name: metadata.version(name) for name in libraries}
   return {
@@ -210,8 +212,18 @@ def _about(models, baselines, settings) -> dict:
       "python": platform.python_version(),
       **versions,
     },
-    "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
+    "machine": {
+      "system": f"{platform.system()} {platform.machine()}",
+      "cpus": os.cpu_count(),
+    },
+  }
+
+
+def _about(models, baselines, settings, inputs) -> dict:
+  return {
+    **about_this_run(),
     "settings": settings,
+    "inputs": [os.path.basename(os.path.normpath(path)) for path in inputs],
     "models": [
       {"path": str(model.codec.path), "setting": model.setting, **model.codec.metadata}
       for model in models

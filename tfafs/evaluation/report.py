@@ -70,6 +70,26 @@ def html(evaluation: Evaluation, pictures: Pictures) -> str:
     evaluation: all results.
     pictures: sample frames for all of `evaluation.results`.
   """
+  curves, title = headline(evaluation)
+  names = dict.fromkeys(result.clip for result in evaluation.results)
+  return render(
+    "report.html",
+    evaluation=evaluation,
+    about=evaluation.about,
+    title=title,
+    rd_plot=embed(plots.rd_plot(curves)),
+    curves=curves,
+    bd_rates=bd_rate_table([c for c in evaluation.comparisons if c.clip == title]),
+    clip_bd_rates=bd_rate_table([c for c in evaluation.comparisons if c.clip != title]),
+    points=[c for c in evaluation.comparisons if c.clip == title and is_model(c.codec)],
+    sections=[_section(name, evaluation, pictures, len(names) > 1) for name in names],
+    has_ms_ssim=all(result.ms_ssim is not None for result in evaluation.results),
+    min_points=bd_rate.MIN_POINTS,
+  )
+
+
+def render(template: str, **values) -> str:
+  """Fills in one of the pages beside this file, with the filters that they share."""
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
     autoescape=True,
@@ -80,7 +100,7 @@ def html(evaluation: Evaluation, pictures: Pictures) -> str:
   environment.filters.update(
     {
       "label": plots.label,
-      "embed": _embed,
+      "embed": embed,
       "rate": lambda value: f"{value:.4f}",
       "decibel": lambda value: f"{value:.2f}",
       "similarity": lambda value: "-" if value is None else f"{value:.4f}",
@@ -88,23 +108,8 @@ def html(evaluation: Evaluation, pictures: Pictures) -> str:
       "count": lambda value: f"{value:,}".replace(",", "\u202f"),
     }
   )
-  curves, title = headline(evaluation)
-  names = dict.fromkeys(result.clip for result in evaluation.results)
-  return environment.get_template("report.html").render(
-    evaluation=evaluation,
-    about=evaluation.about,
-    title=title,
-    rd_plot=_embed(plots.rd_plot(curves)),
-    curves=curves,
-    bd_rates=bd_rate_table([c for c in evaluation.comparisons if c.clip == title]),
-    clip_bd_rates=bd_rate_table([c for c in evaluation.comparisons if c.clip != title]),
-    points=[c for c in evaluation.comparisons if c.clip == title and is_model(c.codec)],
-    sections=[_section(name, evaluation, pictures, len(names) > 1) for name in names],
-    is_model=is_model,
-    metric_labels=METRIC_LABELS,
-    has_ms_ssim=all(result.ms_ssim is not None for result in evaluation.results),
-    min_points=bd_rate.MIN_POINTS,
-  )
+  environment.globals.update({"is_model": is_model, "metric_labels": METRIC_LABELS})
+  return environment.get_template(template).render(**values)
 
 
 def text(evaluation: Evaluation) -> str:
@@ -183,8 +188,8 @@ def _section(name, evaluation, pictures, with_plot) -> ClipSection:
     name=name,
     about=results[0],
     conversion_psnr=evaluation.conversion_psnr.get(name),
-    rd_plot=_embed(plots.rd_plot(curves)) if with_plot else None,
-    frames_plot=_embed(plots.frames_plot(shown)),
+    rd_plot=embed(plots.rd_plot(curves)) if with_plot else None,
+    frames_plot=embed(plots.frames_plot(shown)),
     original=pictures.originals[name],
     shown=[
       (result, pictures.decoded[result.clip, result.codec, result.setting])
@@ -195,7 +200,8 @@ def _section(name, evaluation, pictures, with_plot) -> ClipSection:
   )
 
 
-def _embed(png: bytes) -> str:
+def embed(png: bytes) -> str:
+  """A PNG file as the address of a picture in a page."""
   return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 

@@ -75,3 +75,37 @@ def gaussian_pyramid(image, num_levels: int = 5, base_scale: float = 1.0):
   shape = tf.shape(volume)
   channels = image.shape[-1]
   return tf.reshape(volume, [shape[0], shape[1], shape[2], num_levels + 1, channels])
+
+
+def gaussian_blurs(image, num_levels: int = 5, base_scale: float = 1.0):
+  """Scale-space volume by a Gaussian of its own for each plane (paper 001, section 6.4).
+
+  As Agustsson et al. (2020) build it: the standard deviation of plane i is `base_scale *
+  (0, 1, 2, 4, 8, 16)[i]` pixels. Its largest kernel has 97 taps along each axis.
+
+  Args:
+    image: float [batch, height, width, channels], any height and width from 1.
+    num_levels: Number of blurred planes.
+    base_scale: Standard deviation of the first blur in pixels.
+
+  Returns:
+    float [batch, height, width, num_levels + 1, channels].
+  """
+  scales = [base_scale * 2.0**i for i in range(num_levels)]
+  return tf.stack([image, *(gaussian_blur(image, scale) for scale in scales)], 3)
+
+
+VOLUMES = {"pyramid": gaussian_pyramid, "blur": gaussian_blurs}
+
+
+def volume(kind: str, image, num_levels: int, base_scale: float):
+  """Scale-space volume of a kind of `VOLUMES`; arguments and result as theirs.
+
+  Raises:
+    ValueError: There is no such kind.
+  """
+  if kind not in VOLUMES:
+    raise ValueError(
+      f"scale_space.volume is {kind!r}: give one of {', '.join(map(repr, VOLUMES))}."
+    )
+  return VOLUMES[kind](image, num_levels, base_scale)

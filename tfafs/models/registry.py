@@ -31,7 +31,7 @@ class ModelSpec(NamedTuple):
 def _build_codec(config):
   model = codec.VideoCodec(config)
   size = 64
-  model.build_on([1, 2, size, size, 3])
+  model.build_on([1, codec.MIN_FRAMES, size, size, 3])
   return model
 
 

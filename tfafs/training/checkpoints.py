@@ -139,6 +139,17 @@ def restore_weights(model, directory) -> None:
     ) from error
 
 
+def newest_step(directory) -> int:
+  """Steps that the newest checkpoint of a run has; 0 if there is none.
+
+  Raises:
+    RunError: if the directory's list of checkpoints is damaged.
+  """
+  _check_list(pathlib.Path(directory))
+  path = tf.train.latest_checkpoint(str(directory))
+  return int(path.rpartition("-")[2]) if path else 0
+
+
 def _check_list(directory):
   """Refuses a damaged list, which TensorFlow would take for an empty one."""
   if not (directory / "checkpoint").exists():

@@ -46,25 +46,9 @@ def parse(argv, values=None) -> Command:
   if any(argument in HELP for argument in argv[1:]):
     _print_help(values)
     sys.exit(0)
-  try:
-    # First the flags that say which config has the fields that the others override.
-    values(argv, known_only=True)
-    if not values.model:
-      cli.fail(f"--model=NAME is missing. Models: {', '.join(registry.MODELS)}.")
-    config = registry.load_config(values.model, values.config_size)
-    _check_fields(argv, config)
-    config_flags.DEFINE_config_dict(
-      "config", config, flag_values=values, sys_argv=list(argv)
-    )
-    arguments = values(argv)
-  except flags.IllegalFlagValueError as error:
-    cli.fail(f"{error}{_expected(str(error), locals().get('config'))}")
-  except flags.UnrecognizedFlagError as error:
-    cli.fail(f"{error}; --help lists the flags.")
-  except (flags.Error, ValueError) as error:
-    cli.fail(str(error))
-  if len(arguments) > 1:
-    cli.fail(f"Unexpected argument {arguments[1]!r}; flags are written --NAME=VALUE.")
+  config, arguments = parse_config(argv, values, _load)
+  if arguments:
+    cli.fail(f"Unexpected argument {arguments[0]!r}; flags are written --NAME=VALUE.")
   if config.model.name != values.model:
     cli.fail("--config.model.name cannot be set; --model names the model.")
   if values.dataset is not None:
@@ -73,6 +57,44 @@ def parse(argv, values=None) -> Command:
     config.training.jit_compile = values.jit_compile
   model_dir = values.model_dir or str(pathlib.Path("runs") / values.model)
   return Command(config, model_dir, values.strategy)
+
+
+def parse_config(argv, values, load):
+  """Parses flags of which some override fields of a config that others choose.
+
+  What cannot be parsed ends the process with one line and exit code 2.
+
+  Args:
+    argv: Program name and arguments.
+    values: `flags.FlagValues` with all flags but those of the config.
+    load: Function that gives the config, called when `values` have been parsed; a
+      ValueError of its own is one of the user's.
+
+  Returns:
+    The config with all overrides, and the list of positional arguments.
+  """
+  config = None
+  try:
+    # First the flags that say which config has the fields that the others override.
+    values(argv, known_only=True)
+    config = load(values)
+    _check_fields(argv, config)
+    config_flags.DEFINE_config_dict(
+      "config", config, flag_values=values, sys_argv=list(argv)
+    )
+    return config, values(argv)[1:]
+  except flags.IllegalFlagValueError as error:
+    cli.fail(f"{error}{_expected(str(error), config)}")
+  except flags.UnrecognizedFlagError as error:
+    cli.fail(f"{error}; --help lists the flags.")
+  except (flags.Error, ValueError) as error:
+    cli.fail(str(error))
+
+
+def _load(values):
+  if not values.model:
+    raise ValueError(f"--model=NAME is missing. Models: {', '.join(registry.MODELS)}.")
+  return registry.load_config(values.model, values.config_size)
 
 
 def _define(values):

@@ -29,6 +29,25 @@ def main(command) -> int:
     command: A `flags.Command`.
 
   Returns:
+    Exit code, see `guarded`.
+  """
+
+  def job():
+    result = run.train(command.config, command.model_dir, command.strategy)
+    family = registry.spec(command.config.model.name).family
+    if family in FINISH:
+      FINISH[family](command.config, result)
+
+  return guarded(job)
+
+
+def guarded(job) -> int:
+  """Does a job that trains, with what its user should see of logs, errors and signals.
+
+  Args:
+    job: Function without arguments.
+
+  Returns:
     Exit code: 0, 3 after a NaN or infinity, 130 after Ctrl-C, 143 after SIGTERM. What
     cannot be done as asked ends the process with one line and exit code 2.
   """
@@ -38,12 +57,9 @@ def main(command) -> int:
   logging.set_verbosity(logging.INFO)
   logging.get_absl_handler().addFilter(_is_ours_or_error)
   signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-  family = registry.spec(command.config.model.name).family
   resume = "The same command goes on from there."
   try:
-    result = run.train(command.config, command.model_dir, command.strategy)
-    if family in FINISH:
-      FINISH[family](command.config, result)
+    job()
   except errors.RunError as error:
     cli.fail(str(error))
   except OSError as error:

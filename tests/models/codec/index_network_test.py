@@ -24,7 +24,7 @@ def network_of(structured, exact=True, seed=0):
     for _ in range(2 if structured else 1)
   ]
   context = np.round(rng.normal(size=(1, *SIZE, CHANNELS)) * 30).astype(np.float32)
-  arguments = (inputs, tf.constant(SIZE), context if structured else None)
+  arguments = (inputs, tf.constant(SIZE), (context,) if structured else ())
   network(*arguments)
   for variable in network.trainable_variables:
     if "kernel" in variable.name:
@@ -63,10 +63,10 @@ def test_starts_at_the_index_it_is_given():
 
 
 def test_the_context_reaches_the_index():
-  network, (inputs, size, context) = network_of(True)
+  network, (inputs, size, (context,)) = network_of(True)
   moved = context.copy()
   moved[0, 3, 2] += 12
-  assert np.any(network(inputs, size, context) != network(inputs, size, moved))
+  assert np.any(network(inputs, size, (context,)) != network(inputs, size, (moved,)))
 
 
 @pytest.mark.parametrize("structured", [False, True])

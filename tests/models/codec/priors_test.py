@@ -25,16 +25,21 @@ def stir(prior):
 
 @pytest.fixture(scope="module")
 def plain(hyper):
-  prior = priors.Hyperprior(6, hyper, False, "float32", "plain")
+  prior = priors.Hyperprior(6, hyper, "float32", "plain")
   prior(tf.zeros([1, 4, 4, 6]))
   stir(prior)
   return prior
 
 
+def context_of(coded):
+  """What a prior reads of another latent (SP)."""
+  return priors.Context((coded.hyper_symbols,), (coded.symbols,), (coded.value,))
+
+
 @pytest.fixture(scope="module")
 def structured(hyper, plain):
-  prior = priors.Hyperprior(6, hyper, True, "float32", "structured")
-  prior(tf.zeros([1, 4, 4, 6]), plain(tf.zeros([1, 4, 4, 6])))
+  prior = priors.Hyperprior(6, hyper, "float32", "structured", (True, True))
+  prior(tf.zeros([1, 4, 4, 6]), context_of(plain(tf.zeros([1, 4, 4, 6]))))
   stir(prior)
   return prior
 
@@ -55,7 +60,7 @@ def test_rate_is_the_probability_of_a_unit_bin_of_a_normal(plain):
 
 def test_an_untrained_prior_has_the_scales_it_is_given(hyper):
   scales = np.array([0.0, 0.5, 1.0, 3.0, 40.0, 1e4])
-  prior = priors.Hyperprior(6, hyper, False, "float32", "given", scales)
+  prior = priors.Hyperprior(6, hyper, "float32", "given", start_scales=scales)
   got = scale_table.scale_of_index(prior(latents(1, 4, 4, 6)).index)
   expected = np.clip(scales, priors.MIN_START, scale_table.MAX_SCALE)
   np.testing.assert_allclose(got, np.broadcast_to(expected, got.shape), rtol=0.07)
@@ -97,22 +102,27 @@ def test_index_reads_integer_symbols_and_not_the_float_value(plain, structured):
   context = plain(latents(1, 5, 4, 6, seed=1))
   hyper_symbols = tf.round(3 * latents(1, 2, 1, 8, seed=2))
   size = tf.constant([5, 4])
-  mean, index = structured.parameters(hyper_symbols, size, context)
+  mean, index = structured.parameters(hyper_symbols, size, context_of(context))
   moved = context._replace(value=context.value + 0.3)
-  moved_mean, same_index = structured.parameters(hyper_symbols, size, moved)
+  moved_mean, same_index = structured.parameters(hyper_symbols, size, context_of(moved))
   np.testing.assert_array_equal(index, same_index)
   assert np.abs(moved_mean - mean).max() > 1e-4
   other = context._replace(symbols=context.symbols + 40.0)
-  assert np.any(structured.parameters(hyper_symbols, size, other)[1] != index)
+  assert np.any(
+    structured.parameters(hyper_symbols, size, context_of(other))[1] != index
+  )
 
 
 def test_structured_prior_reads_the_other_hyper_latent(plain, structured):
   context = plain(latents(1, 4, 4, 6, seed=1))
   hyper_symbols, size = tf.zeros([1, 1, 1, 8]), tf.constant([4, 4])
-  mean, _ = structured.parameters(hyper_symbols, size, context)
+  mean, _ = structured.parameters(hyper_symbols, size, context_of(context))
   other = context._replace(hyper_symbols=context.hyper_symbols + 20.0)
   assert (
-    np.abs(structured.parameters(hyper_symbols, size, other)[0] - mean).max() > 1e-4
+    np.abs(
+      structured.parameters(hyper_symbols, size, context_of(other))[0] - mean
+    ).max()
+    > 1e-4
   )
 
 
@@ -133,7 +143,7 @@ def test_gradients_reach_every_variable(plain, structured):
   variables = plain.trainable_variables + structured.trainable_variables
   with tf.GradientTape() as tape:
     context = plain(latent, seed=tf.constant([0, 0]))
-    coded = structured(latent, context, seed=tf.constant([0, 1]))
+    coded = structured(latent, context_of(context), seed=tf.constant([0, 1]))
     loss = tf.reduce_sum(
       coded.bits + coded.hyper_bits + context.bits + context.hyper_bits
     )

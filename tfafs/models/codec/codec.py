@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfafs.layers import quantization
 from tfafs.models.codec import export, variants
 from tfafs.models.codec import frames as frame_codecs
+from tfafs.models.codec import state as states
+
+# A clip that shows a codec all it has: an intra frame, the inter frame behind it, which
+# can have a prior of its own, and another.
+MIN_FRAMES = 3
 
 
 class CodedClip(NamedTuple):
@@ -16,8 +20,9 @@ class CodedClip(NamedTuple):
     reconstruction: float32 [batch, time, height, width, 3], as the synthesis gave it.
     shift: float32 [batch, time - 1, height, width, 3], what the transform predicts of
       the inter frames.
-    bits: Dict from part ("intra", "intra_hyper", "motion", "motion_hyper", "residual",
-      "residual_hyper") to float32 [batch, frames that have it].
+    bits: Dict from part ("intra", "intra_hyper", "residual", "residual_hyper", and
+      "motion", "motion_hyper" if there is motion) to float32 [batch, frames that have
+      it].
   """
 
   reconstruction: tf.Tensor
@@ -66,25 +71,20 @@ class VideoCodec(tf.keras.Model):
       seeds = tf.unstack(tf.random.experimental.stateless_split(seed, clips.shape[1]))
     latent, reconstruction = self.intra(first, seeds[0])
     reconstructions, shifts = [reconstruction], []
+    state = states.behind_intra(reconstruction)
     bits = {"intra": [latent.bits], "intra_hyper": [latent.hyper_bits]}
     for frame, frame_seed in zip(rest, seeds[1:]):
-      reference = self.reference(reconstructions[-1])
-      coded = self.inter(frame, reference, frame_seed)
+      coded = self.inter(frame, state, frame_seed)
+      state = states.behind_inter(coded.reconstruction, coded.residual.symbols)
       reconstructions.append(coded.reconstruction)
       shifts.append(coded.transform.shift)
       for part, latent in (("motion", coded.motion), ("residual", coded.residual)):
+        if latent is None:
+          continue
         bits.setdefault(part, []).append(latent.bits)
         bits.setdefault(part + "_hyper", []).append(latent.hyper_bits)
     bits = {part: tf.stack(values, 1) for part, values in bits.items()}
     return CodedClip(tf.stack(reconstructions, 1), tf.stack(shifts, 1), bits)
-
-  def reference(self, reconstruction):
-    """Reference frame for the next one: clipped and rounded to 8 bits, detached.
-
-    Each frame learns to make the best of the reference it gets; no gradient runs back
-    through time, as in the authors' own training.
-    """
-    return tf.stop_gradient(quantization.to_levels(reconstruction) / 255.0)
 
   def rate_distortion(self, clips, seed=None):
     """Loss and its terms.
@@ -125,6 +125,11 @@ class VideoCodec(tf.keras.Model):
   @tf.autograph.experimental.do_not_convert  # Nothing to convert; takes seconds.
   def train_step(self, clips):
     """One step of gradient descent; its noise depends on seed, step and replica alone."""
+    if self.inter.is_temporal and clips.shape[1] < MIN_FRAMES:
+      raise ValueError(
+        f"Clips have {clips.shape[1]} frames, and the temporal prior of {self.name} starts "
+        f"with the third: set data.num_frames to {MIN_FRAMES} or more."
+      )
     step = tf.cast(self.optimizer.iterations, tf.int32)
     context = tf.distribute.get_replica_context()
     seed = tf.stack([self._seed * context.num_replicas_in_sync, step])
@@ -165,15 +170,15 @@ class VideoCodec(tf.keras.Model):
     """Creates all variables.
 
     Args:
-      clip_shape: Shape of a clip [batch, time, height, width, 3].
+      clip_shape: Shape of a clip [batch, time >= 3, height, width, 3].
     """
     terms = self.rate_distortion(tf.zeros(clip_shape), seed=tf.zeros([2], tf.int32))
     self._means = {name: tf.keras.metrics.Mean(name) for name in terms}
 
   @tf.function
   def _first_inter_frame(self, clips):
-    reference = self.reference(self.intra(clips[:, 0])[1])
-    return reference, self.inter(clips[:, 1], reference)
+    state = states.behind_intra(self.intra(clips[:, 0])[1])
+    return state.reference, self.inter(clips[:, 1], state)
 
   def visualize(self, clips):
     """Pictures of the second frame's coding (paper 001, Figure 2).
@@ -207,6 +212,6 @@ class VideoCodec(tf.keras.Model):
       config = self.config.copy_and_resolve_references()
       config.model.precision = precision
       model = VideoCodec(config)
-      model.build_on([1, 2, 64, 64, 3])
+      model.build_on([1, MIN_FRAMES, 64, 64, 3])
       model.set_weights(self.get_weights())
     export.export_codec(model, path, steps)

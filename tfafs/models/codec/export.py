@@ -1,17 +1,21 @@
 """Export of a trained codec to a SavedModel that needs only TensorFlow and TFC.
 
-Signatures (frames are uint8 [height, width, 3]; the state is the reference frame, which
-is also the decoded frame):
+Signatures (frames are uint8 [height, width, 3]; `**state` are the tensors that the
+metadata's "state" describes: "reference", which is also the decoded frame, and what a
+temporal prior reads beside):
 
     describe()                         -> metadata (JSON)
     self_test(zero = 0.0)              -> exact: whether this machine finds the indexes
                                           into the tables that every other does
-    encode_intra(frame)                -> strings [2], bits [2], reference
-    decode_intra(strings, size)        -> reference
-    encode_inter(frame, reference)     -> strings [4], bits [4], reference
-    decode_inter(strings, reference)   -> reference
-    compress(frames, gop)              -> strings [time, 4], bits [time, 4]
+    encode_intra(frame)                -> strings [parts], bits [parts], **state
+    decode_intra(strings, size)        -> **state
+    encode_inter(frame, **state)       -> strings [parts], bits [parts], **state
+    decode_inter(strings, **state)     -> **state
+    compress(frames, gop)              -> strings [time, parts], bits [time, parts]
     decompress(strings, size, gop)     -> frames
+
+The parts of intra and inter frames are "intra_parts" and "inter_parts" of the metadata;
+where a clip is coded whole, the shorter is filled up with empty strings.
 """
 
 import hashlib
@@ -19,16 +23,12 @@ import json
 import os
 import shutil
 
-import numpy as np
 import tensorflow as tf
 
-from tfafs.layers import quantization
-from tfafs.models.codec import range_coding
+from tfafs.models.codec import frame_coder, state
 
 FORMAT_VERSION = 2
 MIN_SIZE = 16
-INTRA_PARTS = ("latent", "hyper_latent")
-INTER_PARTS = ("motion", "motion_hyper", "residual", "residual_hyper")
 
 _FRAME = tf.TensorSpec([None, None, 3], tf.uint8)
 _FRAMES = tf.TensorSpec([None, None, None, 3], tf.uint8)
@@ -37,44 +37,32 @@ _SIZE = tf.TensorSpec([2], tf.int32)
 _GOP = tf.TensorSpec([], tf.int32)
 
 
+def _function(*signature):
+  """Decorator; there is nothing for autograph to convert, which would take seconds."""
+  return tf.function(input_signature=signature, autograph=False)
+
+
 def _to_float(frame):
   return tf.cast(frame, tf.float32)[None] / 255.0
 
 
-def _to_uint8(image):
-  return tf.cast(quantization.to_levels(image[0]), tf.uint8)
+def _fingerprint(coder, config, variables) -> str:
+  """SHA-256 over all that decoding depends on: tables, sizes, precision, weights.
 
-
-class _Codec:
-  """The networks of a codec and the range coders of its latents."""
-
-  def __init__(self, model):
-    self.intra, self.inter = model.intra, model.inter
-    tables = range_coding.scale_tables()
-    self.intra_coder = range_coding.LatentRangeCoder(model.intra.prior, tables)
-    self.motion_coder = range_coding.LatentRangeCoder(model.inter.motion_prior, tables)
-    self.residual_coder = range_coding.LatentRangeCoder(
-      model.inter.residual_prior, tables
-    )
-    self.coders = (self.intra_coder, self.motion_coder, self.residual_coder)
-
-  def fingerprint(self, config, variables) -> str:
-    """SHA-256 over all that decoding depends on: tables, sizes, precision, weights.
-
-    Those of the encoder are in it too: two codecs are the same or they are not.
-    """
-    described = json.dumps([FORMAT_VERSION, json.loads(config.to_json())])
-    digest = hashlib.sha256(described.encode())
-    for coder in self.coders:
-      for array in coder.constants():
-        digest.update(array.tobytes())
-    for variable in variables:
-      digest.update(variable.numpy().tobytes())
-    return digest.hexdigest()
+  Those of the encoder are in it too: two codecs are the same or they are not.
+  """
+  described = json.dumps([FORMAT_VERSION, json.loads(config.to_json())])
+  digest = hashlib.sha256(described.encode())
+  for latent_coder in coder.coders.values():
+    for array in latent_coder.constants():
+      digest.update(array.tobytes())
+  for variable in variables:
+    digest.update(variable.numpy().tobytes())
+  return digest.hexdigest()
 
 
 class CodecModule(tf.Module):
-  """A codec's four coding functions, with their range coder tables."""
+  """A codec's coding functions, with their range coder tables."""
 
   def __init__(self, model, steps=None):
     """Builds the tables from a trained model.
@@ -86,99 +74,89 @@ class CodecModule(tf.Module):
     super().__init__("codec")
     # What is tracked goes into the SavedModel: variables and tables. The layers stay out
     # of sight in a plain object; Keras would save functions of its own for each.
-    self._codec = _Codec(model)
+    self._coder = coder = frame_coder.FrameCoder(model)
+    coders = coder.coders.values()
     self._variables = model.variables
-    self._tables = [m for c in self._codec.coders for m in c.entropy_models]
-    self._stride = int(np.prod(model.config.model.strides))
+    self._tables = [m for c in coders for m in c.entropy_models]
+    self._num_parts = max(len(coder.intra_parts), len(coder.inter_parts))
+    specs = coder.state_format.specs
+    self.encode_inter = _function(_FRAME, specs)(self._encode_inter)
+    self.decode_inter = _function(_STRINGS, specs)(self._decode_inter)
     self.metadata = json.dumps(
       {
         "model": model.name,
         "format_version": FORMAT_VERSION,
-        "fingerprint": self._codec.fingerprint(model.config.model, model.variables),
-        "intra_parts": INTRA_PARTS,
-        "inter_parts": INTER_PARTS,
-        "state": {"reference": {"dtype": "uint8", "shape": [None, None, 3]}},
+        "fingerprint": _fingerprint(coder, model.config.model, model.variables),
+        "intra_parts": coder.intra_parts,
+        "inter_parts": coder.inter_parts,
+        "state": {
+          name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+          for name, spec in specs.items()
+        },
         # Whether every machine finds the same tables, and so decodes the same symbols.
-        "exact_index": all(c.prior.exact_index for c in self._codec.coders),
+        "exact_index": all(c.prior.exact_index for c in coders),
         "beta": float(model.beta),
         "steps": steps,
         "min_size": MIN_SIZE,
       }
     )
 
-  def _latent_size(self, size):
-    return (size + self._stride - 1) // self._stride
-
-  @tf.function(input_signature=[])
+  @_function()
   def describe(self):
     """Metadata of the codec as JSON."""
     return {"metadata": tf.constant(self.metadata)}
 
-  @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+  @_function(tf.TensorSpec([], tf.float32))
   def self_test(self, zero):
     """Computes what has known answers, in the way that coding computes."""
-    return {"exact": tf.reduce_all([c.is_exact_here(zero) for c in self._codec.coders])}
+    return {"exact": self._coder.is_exact_here(zero)}
 
-  @tf.function(input_signature=[_FRAME])
+  @_function(_FRAME)
   def encode_intra(self, frame):
     """Codes a frame without reference."""
     _check_size(tf.shape(frame)[:2])
-    latent, reconstruction = self._codec.intra(_to_float(frame))
-    strings, bits = self._codec.intra_coder.encode(latent)
-    return {"strings": strings, "bits": bits, "reference": _to_uint8(reconstruction)}
+    return self._encoded(self._coder.encode_intra(_to_float(frame)))
 
-  @tf.function(input_signature=[_STRINGS, _SIZE])
+  @_function(_STRINGS, _SIZE)
   def decode_intra(self, strings, size):
     """Decodes a frame of `size` (height, width) without reference."""
     _check_size(size)
-    latent = self._codec.intra_coder.decode(strings, self._latent_size(size))
-    return {"reference": _to_uint8(self._codec.intra.reconstruct(latent.value, size))}
+    return self._packed(self._coder.decode_intra(strings, size))
 
-  @tf.function(input_signature=[_FRAME, _FRAME])
-  def encode_inter(self, frame, reference):
-    """Codes a frame given its reference."""
-    coded = self._codec.inter(_to_float(frame), _to_float(reference))
-    motion, motion_bits = self._codec.motion_coder.encode(coded.motion)
-    residual, residual_bits = self._codec.residual_coder.encode(
-      coded.residual, coded.motion
-    )
-    return {
-      "strings": tf.concat([motion, residual], 0),
-      "bits": tf.concat([motion_bits, residual_bits], 0),
-      "reference": _to_uint8(coded.reconstruction),
-    }
+  def _encode_inter(self, frame, packed):
+    """Codes a frame given the state before it."""
+    before = self._coder.state_format.unpack(packed)
+    return self._encoded(self._coder.encode_inter(_to_float(frame), before))
 
-  @tf.function(input_signature=[_STRINGS, _FRAME])
-  def decode_inter(self, strings, reference):
-    """Decodes a frame given its reference."""
-    size = self._latent_size(tf.shape(reference)[:2])
-    motion = self._codec.motion_coder.decode(strings[:2], size)
-    residual = self._codec.residual_coder.decode(strings[2:], size, motion)
-    image = self._codec.inter.reconstruct(
-      _to_float(reference), motion.value, residual.value
-    )
-    return {"reference": _to_uint8(image)}
+  def _decode_inter(self, strings, packed):
+    """Decodes a frame given the state before it."""
+    before = self._coder.state_format.unpack(packed)
+    return self._packed(self._coder.decode_inter(strings, before))
+
+  def _encoded(self, coded):
+    return {"strings": coded.strings, "bits": coded.bits, **self._packed(coded)}
+
+  def _packed(self, coded):
+    return self._coder.state_format.pack(coded.state)
 
   @tf.function(input_signature=[_FRAMES, _GOP])
   def compress(self, frames, gop):
     """Codes a clip: frame t is intra where `t % gop == 0`; gop 0: only the first is."""
-    count = tf.shape(frames)[0]
-    strings = tf.TensorArray(tf.string, count, element_shape=[len(INTER_PARTS)])
-    bits = tf.TensorArray(tf.float32, count, element_shape=[len(INTER_PARTS)])
-    reference = tf.zeros_like(frames[0])
-    padding = len(INTER_PARTS) - len(INTRA_PARTS)
+    count, parts = tf.shape(frames)[0], self._num_parts
+    strings = tf.TensorArray(tf.string, count, element_shape=[parts])
+    bits = tf.TensorArray(tf.float32, count, element_shape=[parts])
+    packed = self._blank(tf.shape(frames)[1:3])
     for t in tf.range(count):
       if _is_intra(t, gop):
         coded = self.encode_intra(frames[t])
-        frame_strings = tf.concat([coded["strings"], tf.fill([padding], "")], 0)
-        frame_bits = tf.concat([coded["bits"], tf.zeros([padding])], 0)
-        reference = coded["reference"]
       else:
-        coded = self.encode_inter(frames[t], reference)
-        frame_strings, frame_bits = coded["strings"], coded["bits"]
-        reference = coded["reference"]
-      strings = strings.write(t, tf.ensure_shape(frame_strings, [len(INTER_PARTS)]))
-      bits = bits.write(t, tf.ensure_shape(frame_bits, [len(INTER_PARTS)]))
+        coded = self.encode_inter(frames[t], packed)
+      packed = {name: coded[name] for name in packed}
+      padding = [[0, parts - tf.shape(coded["bits"])[0]]]
+      frame_bits = tf.pad(coded["bits"], padding)
+      frame_strings = tf.concat([coded["strings"], tf.fill(padding[0][1:], "")], 0)
+      strings = strings.write(t, tf.ensure_shape(frame_strings, [parts]))
+      bits = bits.write(t, tf.ensure_shape(frame_bits, [parts]))
     return {"strings": strings.stack(), "bits": bits.stack()}
 
   @tf.function(input_signature=[tf.TensorSpec([None, None], tf.string), _SIZE, _GOP])
@@ -186,14 +164,20 @@ class CodecModule(tf.Module):
     """Inverse of `compress`; `size` is (height, width)."""
     count = tf.shape(strings)[0]
     frames = tf.TensorArray(tf.uint8, count, element_shape=[None, None, 3])
-    reference = tf.zeros([size[0], size[1], 3], tf.uint8)
+    packed = self._blank(size)
+    intra, inter = len(self._coder.intra_parts), len(self._coder.inter_parts)
     for t in tf.range(count):
       if _is_intra(t, gop):
-        reference = self.decode_intra(strings[t, : len(INTRA_PARTS)], size)["reference"]
+        packed = self.decode_intra(strings[t, :intra], size)
       else:
-        reference = self.decode_inter(strings[t], reference)["reference"]
-      frames = frames.write(t, reference)
+        packed = self.decode_inter(strings[t, :inter], packed)
+      frames = frames.write(t, packed["reference"])
     return {"frames": frames.stack()}
+
+  def _blank(self, size):
+    """The state that loops start with; no frame reads it."""
+    black = tf.zeros([1, size[0], size[1], 3])
+    return self._coder.state_format.pack(state.behind_intra(black))
 
 
 def _is_intra(t, gop):

@@ -22,18 +22,18 @@ class IndexNetwork(tf.keras.layers.Layer):
 
   With `hyper.exact_index` its result is the same everywhere.
 
-  Without context: the mirror image of the hyper-analysis. With context: both
+  Without context: the mirror image of the hyper-analysis. With context: all
   hyper-latents climb to latent resolution, where the context's symbols join them.
   """
 
-  def __init__(self, channels: int, hyper, structured: bool, start, name: str):
+  def __init__(self, channels: int, hyper, has_context: bool, start, name: str):
     """Builds the network.
 
     Args:
       channels: Channels of the latent.
       hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis, and
         `exact_index`.
-      structured: Whether another latent conditions this one.
+      has_context: Whether other symbols condition the latent.
       start: float [channels], each channel's index before training.
       name: Name of the network.
     """
@@ -41,7 +41,7 @@ class IndexNetwork(tf.keras.layers.Layer):
     self._exact = hyper.exact_index
     sizes = list(zip(hyper.kernels, hyper.strides))[::-1]
     self._climbing = len(sizes)
-    if structured:
+    if has_context:
       sizes = [(kernel, stride) for kernel, stride in sizes if stride > 1]
       self._climbing = len(sizes)
       sizes += [(3, 1), (3, 1)]
@@ -73,13 +73,13 @@ class IndexNetwork(tf.keras.layers.Layer):
       )
     )
 
-  def call(self, hyper, size, context=None, integers: Optional[Sequence] = None):
+  def call(self, hyper, size, symbols=(), integers: Optional[Sequence] = None):
     """Returns float32 [batch, *size, channels], integers in [0, 63].
 
     Args:
       hyper: List of hyper-latents [batch, hh, hw, any], integers.
       size: int32 [2], height and width of the latent.
-      context: Symbols [batch, *size, any] of the latent that conditions this one.
+      symbols: Tuple of [batch, *size, any], integers, the context's.
       integers: What `freeze` gave; by default taken from the trained weights.
     """
     integers = integers or [None] * len(self._layers)
@@ -87,7 +87,8 @@ class IndexNetwork(tf.keras.layers.Layer):
     for i, (layer, numbers) in enumerate(zip(self._layers, integers)):
       if i == self._climbing:
         features = features[:, : size[0], : size[1]]
-        features = tf.concat([features, _limited(_CONTEXT_STEPS * context)], -1)
+        context = [_limited(_CONTEXT_STEPS * x) for x in symbols]
+        features = tf.concat([features, *context], -1)
       features = layer(features, integers=numbers)
     return quantization.round_straight_through(features[:, : size[0], : size[1]])
 

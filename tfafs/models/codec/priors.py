@@ -4,10 +4,10 @@
     value = step * (symbols + mean)
 
 Mean and index come from two networks of a hyper-latent, which is itself coded under a
-learned factorised density. A structured prior (paper 001, section 2.6) also reads
-another, already decoded latent. The index network reads integer symbols only and computes
-in exact integers, so that every machine finds the same tables; the mean may be inexact,
-since it never decides a symbol.
+learned factorised density. A prior may also read a context: what was decoded before
+(`conditions.py`). The index network reads integer symbols only and computes in exact
+integers, so that every machine finds the same tables; the mean may be inexact, since it
+never decides a symbol.
 """
 
 from typing import NamedTuple, Optional
@@ -55,17 +55,39 @@ class CodedLatent(NamedTuple):
   hyper_bits: tf.Tensor
 
 
+class Context(NamedTuple):
+  """What a prior reads beside its own hyper-latent. All float32.
+
+  Attributes:
+    hyper_symbols: Tuple of [batch, hh, hw, any], integers; both networks read them.
+    symbols: Tuple of [batch, h, w, any], integers, for the index network.
+    values: Tuple of [batch, h, w, any], for the mean network.
+  """
+
+  hyper_symbols: tuple = ()
+  symbols: tuple = ()
+  values: tuple = ()
+
+
+NO_CONTEXT = Context()
+
+
+def merge(contexts) -> Context:
+  """All that several contexts hold, as one."""
+  return Context(*(sum(parts, ()) for parts in zip(NO_CONTEXT, *contexts)))
+
+
 class MeanNetwork(tf.keras.layers.Layer):
   """Maps hyper-latent (and context) to the mean of each symbol.
 
-  Without context: the mirror image of the hyper-analysis. With context: both
-  hyper-latents climb to latent resolution, where the context latent joins them.
+  Without context: the mirror image of the hyper-analysis. With context: all
+  hyper-latents climb to latent resolution, where the context's values join them.
   """
 
-  def __init__(self, channels, hyper, structured: bool, dtype, name: str):
+  def __init__(self, channels, hyper, has_context: bool, dtype, name: str):
     super().__init__(name=name, dtype=dtype)
     kernels, strides = tuple(hyper.kernels)[::-1], tuple(hyper.strides)[::-1]
-    if structured:
+    if has_context:
       climbing = [(k, s) for k, s in zip(kernels, strides) if s > 1]
       width = [hyper.channels] * len(climbing)
       self._climb = convolutional.synthesis_network(
@@ -82,18 +104,18 @@ class MeanNetwork(tf.keras.layers.Layer):
       )
       self._head = None
 
-  def call(self, hyper, size, context=None):
+  def call(self, hyper, size, values=()):
     """Returns float32 [batch, *size, channels].
 
     Args:
       hyper: List of hyper-latents [batch, hh, hw, any].
       size: int32 [2], height and width of the latent.
-      context: Latent [batch, *size, any] of a structured prior.
+      values: Tuple of [batch, *size, any], the context's.
     """
     features = self._climb(tf.concat(hyper, -1))[:, : size[0], : size[1]]
     if self._head is not None:
-      context = tf.cast(context, features.dtype)
-      features = tf.concat([tf.nn.relu(features), context], -1)
+      values = [tf.cast(x, features.dtype) for x in values]
+      features = tf.concat([tf.nn.relu(features), *values], -1)
       features = self._head(features)
     return tf.cast(features, tf.float32)
 
@@ -101,11 +123,17 @@ class MeanNetwork(tf.keras.layers.Layer):
 class Hyperprior(tf.keras.layers.Layer):
   """Gaussian prior whose mean and scale index are functions of a hyper-latent.
 
-  With `structured=True` also of another latent: p(v | w), paper 001, section 2.6.
+  With a context also of what that holds, such as another latent: p(v | w).
   """
 
   def __init__(
-    self, channels: int, hyper, structured: bool, dtype, name: str, start_scales=None
+    self,
+    channels: int,
+    hyper,
+    dtype,
+    name: str,
+    reads: tuple[bool, bool] = (False, False),
+    start_scales=None,
   ):
     """Builds the networks.
 
@@ -113,10 +141,11 @@ class Hyperprior(tf.keras.layers.Layer):
       channels: Channels of the latent.
       hyper: Config with `channels`, `kernels` and `strides` of the hyper-analysis and
         `exact_index`.
-      structured: Whether another latent conditions this one.
       dtype: Keras dtype policy of mean and analysis networks. The index network is
         exact, or with `hyper.exact_index = False` float32.
       name: Name of the prior, such as "motion".
+      reads: Whether the mean network reads a context's values, and whether the index
+        network reads its symbols.
       start_scales: float [channels], standard deviation of each channel's symbols
         before training; by default 1.
     """
@@ -124,7 +153,7 @@ class Hyperprior(tf.keras.layers.Layer):
     if start_scales is None:
       start_scales = np.full([channels], START_SCALE)
     start_scales = np.maximum(start_scales, MIN_START)
-    self.structured = structured
+    self._reads_values, self._reads_symbols = reads
     self._hyper = hyper
     self._analysis = convolutional.analysis_network(
       [hyper.channels] * len(hyper.kernels),
@@ -135,23 +164,22 @@ class Hyperprior(tf.keras.layers.Layer):
       [None] * (len(hyper.kernels) - 1)
       + [tf.keras.initializers.VarianceScaling(_HYPER_VARIANCE)],
     )
-    self._mean = MeanNetwork(channels, hyper, structured, dtype, "mean")
+    self._mean = MeanNetwork(channels, hyper, self._reads_values, dtype, "mean")
     self.exact_index = hyper.exact_index
+    start = scale_table.index_of_scale(start_scales)
     self._index = index_network.IndexNetwork(
-      channels, hyper, structured, scale_table.index_of_scale(start_scales), "index"
+      channels, hyper, self._reads_symbols, start, "index"
     )
     self.hyper_density = tfc.NoisyDeepFactorized(
       batch_shape=(hyper.channels,), num_filters=(3, 3), init_scale=_HYPER_SCALE
     )
 
-  def call(
-    self, latent, context: Optional[CodedLatent] = None, seed=None
-  ) -> CodedLatent:
+  def call(self, latent, context: Context = NO_CONTEXT, seed=None) -> CodedLatent:
     """Quantises a latent and measures its information content.
 
     Args:
       latent: float32 [batch, h, w, channels].
-      context: The coded latent that conditions a structured prior.
+      context: What the prior reads beside.
       seed: int32 [2] for training, where uniform noise stands for rounding in the rate;
         None for the exact information content of the rounded symbols.
 
@@ -203,41 +231,40 @@ class Hyperprior(tf.keras.layers.Layer):
     """Integers of an exact index network as it is trained now, for `index`; or None."""
     return self._index.freeze()
 
-  def parameters(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
+  def parameters(self, hyper_symbols, size, context: Context = NO_CONTEXT):
     """Mean and scale table index of each symbol.
 
     Args:
       hyper_symbols: float32 [batch, hh, hw, hyper_channels], integers.
       size: int32 [2], height and width of the latent.
-      context: The coded latent that conditions a structured prior; only its `value`,
-        `symbols` and `hyper_symbols` are read.
+      context: What the prior reads beside.
 
     Returns:
       Mean and index, each float32 [batch, *size, channels]; the index holds integers
       in [0, 63].
+
+    Raises:
+      ValueError: The context lacks what the prior is built to read.
     """
     mean = self.mean(hyper_symbols, size, context)
     return mean, self.index(hyper_symbols, size, context)
 
-  def mean(self, hyper_symbols, size, context: Optional[CodedLatent] = None):
+  def mean(self, hyper_symbols, size, context: Context = NO_CONTEXT):
     """The first of `parameters`."""
-    values = context.value if self.structured and context else None
-    return MEAN_GAIN * self._mean(
-      self._hyper_inputs(hyper_symbols, context), size, values
-    )
+    hyper = [hyper_symbols, *context.hyper_symbols]
+    values = self._of_context(context.values, self._reads_values)
+    return MEAN_GAIN * self._mean(hyper, size, values)
 
-  def index(self, hyper_symbols, size, context=None, integers=None):
+  def index(self, hyper_symbols, size, context: Context = NO_CONTEXT, integers=None):
     """The second of `parameters`; `integers` is what `freeze_index` gave."""
-    symbols = context.symbols if self.structured and context else None
-    inputs = self._hyper_inputs(hyper_symbols, context)
-    return self._index(inputs, size, symbols, integers)
+    hyper = [hyper_symbols, *context.hyper_symbols]
+    symbols = self._of_context(context.symbols, self._reads_symbols)
+    return self._index(hyper, size, symbols, integers)
 
-  def _hyper_inputs(self, hyper_symbols, context):
-    if not self.structured:
-      return [hyper_symbols]
-    if context is None:
-      raise ValueError("A structured prior needs the latent it is conditioned on.")
-    return [hyper_symbols, context.hyper_symbols]
+  def _of_context(self, tensors, reads):
+    if reads and not tensors:
+      raise ValueError(f"The prior {self.name!r} needs what it is conditioned on.")
+    return tensors if reads else ()
 
 
 def dequantize(symbols, mean):

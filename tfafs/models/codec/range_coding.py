@@ -31,6 +31,19 @@ def scale_tables() -> tfc.LocationScaleIndexedEntropyModel:
   return tables
 
 
+# Symbols are integers up to here; float32 holds them, and so does the range coder.
+_MAX_SYMBOL = 2.0**24
+_NOT_FINITE = "the symbols of {} are not finite"
+
+
+def checked(tensor, complaint: str):
+  """The tensor; fails with a complaint where an entry is NaN, infinite or huge."""
+  with tf.device("/cpu:0"):
+    sound = tf.reduce_all(tf.abs(tensor) < _MAX_SYMBOL)  # A NaN is below nothing.
+    with tf.control_dependencies([tf.debugging.Assert(sound, [complaint])]):
+      return tf.identity(tensor)
+
+
 def _guarded(string, num_symbols):
   """Appends bytes that a sound string is never read as far as.
 
@@ -117,16 +130,25 @@ class LatentRangeCoder:
     with tf.device("/cpu:0"):  # As in coding.
       return self.prior.is_exact_here(self._integers, zero)
 
-  def encode(self, coded: priors.CodedLatent, context=None):
+  def encode(
+    self, coded: priors.CodedLatent, context: priors.Context = priors.NO_CONTEXT
+  ):
     """Codes the symbols of a batch of one.
 
     Args:
       coded: The latent.
-      context: The coded latent that conditions a structured prior.
+      context: What the prior reads beside.
 
     Returns:
       string [2] (latent, hyper-latent), and float32 [2], the bits each should take.
+
+    Raises:
+      tf.errors.InvalidArgumentError: A symbol is not finite.
     """
+    coded = coded._replace(
+      symbols=checked(coded.symbols, _NOT_FINITE.format(self.prior.name)),
+      hyper_symbols=checked(coded.hyper_symbols, _NOT_FINITE.format(self.prior.name)),
+    )
     size = tf.shape(coded.symbols)[1:3]
     # Range coding has no other kernels, and other kernels need not be exact.
     with tf.device("/cpu:0"):
@@ -140,13 +162,15 @@ class LatentRangeCoder:
     )
     return tf.stack([latent, hyper]), tf.stack([tf.reduce_sum(x) for x in lengths])
 
-  def decode(self, strings, size, context=None) -> priors.CodedLatent:
+  def decode(
+    self, strings, size, context: priors.Context = priors.NO_CONTEXT
+  ) -> priors.CodedLatent:
     """Inverse of `encode`.
 
     Args:
       strings: string [2].
       size: int32 [2], height and width of the latent.
-      context: The decoded latent that conditions a structured prior.
+      context: What the prior reads beside, decoded.
 
     Returns:
       A `CodedLatent` of batch 1, without rates.

@@ -12,6 +12,8 @@ from tfafs.layers import convolutional, quantization, scale_space, walsh, warpin
 # Pixels of displacement that a motion decoder's output of 1 stands for: a symbol of a
 # 16x16 block's mean is then a quarter of a pixel.
 FLOW_UNIT = 32.0
+# Bound on |log scale|: a gain between 1/20 and 20.
+_MAX_LOG_SCALE = 3.0
 
 
 class ShiftAndScale(NamedTuple):
@@ -29,49 +31,58 @@ class ShiftAndScale(NamedTuple):
     return (frame - self.shift) / self.scale
 
 
+def _motion_synthesis(config, channels: int, dtype):
+  """Decoder of the motion latent to fields of `channels`, the flow first.
+
+  With `config.motion_search` the untrained decoder undoes the untrained encoder's
+  orthogonal transform of the flow it found; without, the decoder's last layer starts at
+  zero and an untrained codec repeats its reference.
+  """
+  start = None
+  if config.motion_search:
+    start = walsh.start(walsh.synthesis_kernels, config, walsh.FLOW)
+  return convolutional.synthesis_network(
+    (*tuple(config.filters)[-2::-1], channels),
+    tuple(config.kernels)[::-1],
+    tuple(config.strides)[::-1],
+    dtype,
+    "motion_synthesis",
+    start or [None] * (len(config.filters) - 1) + ["zeros"],
+  )
+
+
+def _bounded_exp(log_scale):
+  """A scale from its logarithm."""
+  bound = _MAX_LOG_SCALE
+  return tf.exp(quantization.clip_straight_through(log_scale, -bound, bound))
+
+
 class ScaleSpaceTransform(tf.keras.layers.Layer):
   """Scale-space warp of the reference, with or without a learned gain.
 
   The motion latent w is decoded to a displacement in pixels, a depth in the scale-space
   volume and, where `gain` is set, three logarithms of a scale: the shift is
   the warped reference (SSF, eq. 13), the scale is 1 or the gain (STAT-SSF, eq. 14).
-
-  With `config.motion_search` the untrained decoder undoes the untrained encoder's
-  orthogonal transform of the flow it found; without, the decoder's last layer starts at
-  zero and an untrained codec repeats its reference.
   """
+
+  reads_motion = True
 
   # Depth at the start: between the frame itself and its first blurred plane.
   _start_depth = 0.5
-  # Bound on |log scale|: a gain between 1/20 and 20.
-  _max_log_scale = 3.0
 
-  def __init__(self, config, gain: bool, dtype):
+  def __init__(self, config, dtype, gain: bool):
     """Builds the motion decoder.
 
     Args:
       config: `config.model`: filters, kernels, strides of the transforms,
-        `motion_search`, `scale_space.num_levels` and `.base_scale`.
-      gain: Whether the scale is learned.
+        `motion_search`, `scale_space.num_levels`, `.base_scale` and `.volume`.
       dtype: Keras dtype policy of the motion decoder.
+      gain: Whether the scale is learned.
     """
     super().__init__(name="transform")
     self._volume = config.scale_space
     self._gain = gain
-    self._decoder = convolutional.synthesis_network(
-      (*tuple(config.filters)[-2::-1], 6 if gain else 3),
-      tuple(config.kernels)[::-1],
-      tuple(config.strides)[::-1],
-      dtype,
-      "motion_synthesis",
-      self._initializers(config),
-    )
-
-  def _initializers(self, config):
-    start = None
-    if config.motion_search:
-      start = walsh.start(walsh.synthesis_kernels, config, walsh.FLOW)
-    return start or [None] * (len(config.filters) - 1) + ["zeros"]
+    self._decoder = _motion_synthesis(config, 6 if gain else 3, dtype)
 
   def call(self, reference, motion) -> ShiftAndScale:
     """Predicts the next frame.
@@ -85,15 +96,85 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
     """
     field = convolutional.crop_like(self._decoder(motion), reference)
     field = tf.cast(field, tf.float32)
+    config = self._volume
     depth = quantization.clip_straight_through(
-      field[..., 2] + self._start_depth, 0.0, float(self._volume.num_levels)
+      field[..., 2] + self._start_depth, 0.0, float(config.num_levels)
     )
-    volume = scale_space.gaussian_pyramid(
-      reference, self._volume.num_levels, self._volume.base_scale
+    # Configs of trained codecs may be older than the choice of a volume.
+    volume = scale_space.volume(
+      config.get("volume", "pyramid"), reference, config.num_levels, config.base_scale
     )
     shift = warping.scale_space_warp(volume, FLOW_UNIT * field[..., :2], depth)
     if not self._gain:
       return ShiftAndScale(shift, tf.ones_like(shift))
-    bound = self._max_log_scale
-    log_scale = quantization.clip_straight_through(field[..., 3:], -bound, bound)
-    return ShiftAndScale(shift, tf.exp(log_scale))
+    return ShiftAndScale(shift, _bounded_exp(field[..., 3:]))
+
+
+class BilinearTransform(tf.keras.layers.Layer):
+  """Bilinear warp of the reference, scale 1: eq. 13 as in DVC (Lu et al. 2019).
+
+  Without DVC's network that refines the warped frame, and without the pretrained
+  estimator of flow.
+  """
+
+  reads_motion = True
+
+  def __init__(self, config, dtype):
+    """Builds the motion decoder; arguments as of `ScaleSpaceTransform`."""
+    super().__init__(name="transform")
+    self._decoder = _motion_synthesis(config, 2, dtype)
+
+  def call(self, reference, motion) -> ShiftAndScale:
+    """Predicts the next frame; as `ScaleSpaceTransform`."""
+    flow = convolutional.crop_like(self._decoder(motion), reference)
+    shift = warping.bilinear_warp(reference, FLOW_UNIT * tf.cast(flow, tf.float32))
+    return ShiftAndScale(shift, tf.ones_like(shift))
+
+
+class ConvolutionalTransform(tf.keras.layers.Layer):
+  """Shift and scale as convolutional networks of the reference.
+
+  Of the reference alone (TAT, eq. 12), or of the reference and the motion latent w
+  (STAT, section 2.6). Both are outputs of one network. Its trunk takes the reference to
+  the latent's resolution, where w joins, and back; its head reads the trunk's output
+  beside the reference itself, so that detail need not pass the trunk. The shift is what
+  the network adds to the reference: untrained, it repeats it, with a scale of 1.
+  """
+
+  # Channels of the head, and of what it reads of the trunk.
+  _head_channels = 32
+
+  def __init__(self, config, dtype, reads_motion: bool):
+    """Builds the networks.
+
+    Args:
+      config: `config.model`: filters, kernels and strides of the trunk.
+      dtype: Keras dtype policy of the networks.
+      reads_motion: Whether there is a motion latent (STAT).
+    """
+    super().__init__(name="transform")
+    self.reads_motion = reads_motion
+    filters, kernels, strides = (
+      tuple(x) for x in (config.filters, config.kernels, config.strides)
+    )
+    self._down = convolutional.analysis_network(
+      filters, kernels, strides, dtype, "down"
+    )
+    self._up = convolutional.synthesis_network(
+      (*filters[-2::-1], self._head_channels), kernels[::-1], strides[::-1], dtype, "up"
+    )
+    self._head = convolutional.analysis_network(
+      (self._head_channels, 6), (3, 3), (1, 1), dtype, "head", [None, "zeros"]
+    )
+
+  def call(self, reference, motion=None) -> ShiftAndScale:
+    """Predicts the next frame; as `ScaleSpaceTransform`, `motion` None without w."""
+    centred = reference - 0.5
+    features = tf.nn.relu(self._down(centred))
+    if self.reads_motion:
+      features = tf.concat([features, tf.cast(motion, features.dtype)], -1)
+    features = convolutional.crop_like(self._up(features), reference)
+    detail = tf.cast(centred, features.dtype)
+    field = self._head(tf.concat([tf.nn.relu(features), detail], -1))
+    field = tf.cast(field, tf.float32)
+    return ShiftAndScale(reference + field[..., :3], _bounded_exp(field[..., 3:]))

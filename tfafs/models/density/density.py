@@ -74,17 +74,21 @@ class DensityModel(tf.keras.Model):
       [...], log q(x) + U(x) + log Z at the points x that the flow makes of the noise;
       their mean is KL(q || p).
     """
+    return self._divergence(noise)[0]
+
+  def _divergence(self, noise):
+    """`divergence`, and the energy in it."""
     x = self.flow.forward(noise)
     log_q = self.distribution.distribution.log_prob(noise)
     log_q -= self.flow.forward_log_det_jacobian(noise, event_ndims=1)
     energy = density_2d.energy(self.energy, x)
-    return log_q + energy + density_2d.log_normalizer(self.energy)
+    return log_q + energy + density_2d.log_normalizer(self.energy), energy
 
   def terms(self, batch):
     """Loss of a batch and what is logged with it: dict of scalars."""
     if self.energy:
-      loss = tf.reduce_mean(self.divergence(batch))
-      return {"loss": loss}
+      divergence, energy = self._divergence(batch)
+      return {"loss": tf.reduce_mean(divergence), "energy": tf.reduce_mean(energy)}
     loss = -tf.reduce_mean(self(batch))
     return {"loss": loss, "nats_per_dimension": loss / EVENT_SIZE}
 
@@ -93,12 +97,25 @@ class DensityModel(tf.keras.Model):
     """One step of gradient descent."""
     with tf.GradientTape() as tape:
       terms = self.terms(batch)
+      loss = terms["loss"]
+      if self.energy:
+        loss -= (1.0 - self._energy_weight()) * terms["energy"]
       # Keras sums gradients over replicas, each of which takes the mean over its share.
-      replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-      loss = terms["loss"] / replicas
+      loss /= tf.distribute.get_replica_context().num_replicas_in_sync
     gradients = tape.gradient(loss, self.trainable_variables)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
+
+  def _energy_weight(self):
+    """Weight of the energy, from 0.1 to 1 over `training.anneal_until` of the steps.
+
+    The divergence forgives a mode that is left out, so that what is missed at first is
+    missed for ever. A flat energy lets the flow cover the plane before it must choose.
+    """
+    training = self.config.training
+    steps = training.anneal_until * training.steps
+    step = tf.cast(self.optimizer.iterations, tf.float32)
+    return tf.minimum(1.0, 0.1 + 0.9 * step / max(1.0, steps))
 
   def test_step(self, batch):
     """Loss of a batch."""

@@ -1,0 +1,8 @@
+"""Config of the codec `ssf_tp`; see `tfafs.models.codec.variants`."""
+
+from tfafs.configs import codec
+
+
+def get_config(size="default"):
+  """Config of size "default", "paper" or "tiny"."""
+  return codec.get_config("ssf_tp", size)

@@ -1,0 +1,8 @@
+"""Config of the codec `stat_sp`; see `tfafs.models.codec.variants`."""
+
+from tfafs.configs import codec
+
+
+def get_config(size="default"):
+  """Config of size "default", "paper" or "tiny"."""
+  return codec.get_config("stat_sp", size)

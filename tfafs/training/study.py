@@ -1,0 +1,298 @@
+"""Study of several codecs: train each at the same budget, evaluate all, compare.
+
+A codec is trained at the first beta from the config's seed; at each further beta it goes
+on from the weights of the beta before (annealing of paper 001, section 4.3). All codecs
+see the same clips in the same order. Every finished piece is kept, so a study that was
+stopped goes on with the same command.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import ml_collections
+import tensorflow as tf
+
+from tfafs.evaluation import classical, clips, evaluate, files, study_report
+from tfafs.models import registry
+from tfafs.training import checkpoints, errors, run, run_directory
+
+# Steps that the speed is measured over, behind those that compile and warm up.
+_MEASURED_STEPS = 12
+
+
+class Study(NamedTuple):
+  """What is studied.
+
+  Attributes:
+    configs: Config of each codec, by name; they differ in `model.name`.
+    betas: Weights of the rate, in the order in which they are trained.
+    anneal_steps: Steps at each beta but the first, which has `training.steps`.
+    anchor: Name of the codec that the others are compared with.
+    inputs: Video files and folders to evaluate on.
+    frames: Frames of each clip, None for all.
+    gop: Distance of I frames, 0 for one.
+    baselines: Classical codecs, names of `classical.ENCODERS`.
+    crf: Their constant rate factors.
+    ms_ssim: Whether MS-SSIM is computed.
+    runs_dir: Where runs and evaluations are kept.
+    output_dir: Where the report goes.
+  """
+
+  configs: dict
+  betas: Sequence[float]
+  anneal_steps: int
+  anchor: str
+  inputs: Sequence[str]
+  frames: Optional[int]
+  gop: int
+  baselines: Sequence[str]
+  crf: Sequence[int]
+  ms_ssim: bool
+  runs_dir: str
+  output_dir: str
+
+
+class Leg(NamedTuple):
+  """One training of a study: a codec at a beta.
+
+  Attributes:
+    config: Its config.
+    paths: The `RunPaths` of its run.
+    steps_done: Steps that its last checkpoint has.
+  """
+
+  config: ml_collections.ConfigDict
+  paths: run_directory.RunPaths
+  steps_done: int
+
+  @property
+  def steps_left(self):
+    """Steps that are still to be done."""
+    return max(0, self.config.training.steps - self.steps_done)
+
+
+def check(study: Study):
+  """Raises ValueError for what no study can have; reads the clips' headers."""
+  if study.anchor not in study.configs:
+    raise ValueError(
+      f"--anchor={study.anchor} is not among --models={','.join(study.configs)}."
+    )
+  if (
+    not study.betas or min(study.betas) <= 0 or len(set(study.betas)) < len(study.betas)
+  ):
+    raise ValueError("--betas: give different numbers above 0, such as 3e-4,1e-3.")
+  if study.anneal_steps < 1 and len(study.betas) > 1:
+    raise ValueError("--anneal_steps must be at least 1.")
+  for name in study.baselines:
+    for crf in study.crf:
+      classical.ClassicalCodec(name, crf)
+  for config in study.configs.values():
+    run.check(config)
+  clips.find_clips(study.inputs, study.frames)
+
+
+def legs(study: Study) -> dict:
+  """The trainings of each codec, in order: a list of `Leg` by name.
+
+  Raises:
+    RunError: if a training began with the weights of one that is not finished now.
+  """
+  result = {}
+  for name, base in study.configs.items():
+    chain = result[name] = []
+    for beta in study.betas:
+      config = base.copy_and_resolve_references()
+      config.model.beta = beta
+      if chain:
+        config.training.warm_start = str(chain[-1].paths.model_dir)
+        config.training.steps = study.anneal_steps
+        # The motion has learned what this is for.
+        config.training.shift_weight = 0.0
+      folder = pathlib.Path(study.runs_dir) / name / f"beta={beta:g}"
+      paths = run_directory.run_paths(folder)
+      leg = Leg(config, paths, checkpoints.newest_step(paths.checkpoints))
+      if chain and chain[-1].steps_left and leg.steps_done:
+        raise errors.RunError(
+          f"{folder} began with the weights of {chain[-1].paths.model_dir}, which is "
+          "to be trained further: delete it to train it again, or use another "
+          "--runs_dir."
+        )
+      chain.append(leg)
+  return result
+
+
+def measure_speed(config) -> float:
+  """Steps per second of a short run with a config, on its data.
+
+  Args:
+    config: Config of a run; its large crops are left out.
+  """
+  config = config.copy_and_resolve_references()
+  training = config.training
+  training.steps = training.log_every = _MEASURED_STEPS
+  training.checkpoint_every = training.image_every = 10 * _MEASURED_STEPS
+  training.large_crop_size = config.data.crop_size
+  training.warm_start = ""
+  with (
+    tempfile.TemporaryDirectory() as folder,
+    contextlib.redirect_stdout(io.StringIO()),
+  ):
+    return run.train(config, folder).steps_per_second
+
+
+def plan(study: Study) -> str:
+  """What is left to do and how long it will take: measures each codec's step.
+
+  Args:
+    study: The study.
+
+  Returns:
+    A table, several lines.
+  """
+  rows, total = [], 0.0
+  for name, chain in legs(study).items():
+    left = sum(leg.steps_left for leg in chain)
+    if not left:
+      rows.append(f"{name:<22}{'trained':>12}")
+      continue
+    speed = measure_speed(chain[0].config)
+    hours = left / speed / 3600
+    total += hours
+    rows.append(f"{name:<22}{left:>12,}{speed:>10.2f}{hours:>8.2f}")
+    tf.keras.backend.clear_session()
+  head = f"{'codec':<22}{'steps left':>12}{'steps/s':>10}{'hours':>8}"
+  tail = f"{'together':<22}{'':>22}{total:>8.2f}"
+  note = "Evaluation of the files comes on top, and larger crops where there are any."
+  return "\n".join([head, *rows, tail, note])
+
+
+def carry_out(study: Study) -> study_report.Study:
+  """Does what is left of a study, and writes its report.
+
+  Args:
+    study: The study.
+
+  Returns:
+    The report's data.
+
+  Raises:
+    RunError, NonFiniteError, Interrupted: as `run.train`.
+    ValueError: as `evaluate.evaluate`.
+  """
+  results, models = [], []
+  for name, chain in legs(study).items():
+    for leg in chain:
+      results += _finish_leg(study, leg)
+    models.append(_describe(name, chain))
+  if study.baselines:
+    folder = pathlib.Path(study.runs_dir) / "baselines"
+    results += _evaluate(study, folder, None, study.baselines)
+  report = study_report.make_study(_about(study), models, study.anchor, results)
+  study_report.write(report, study.output_dir)
+  return report
+
+
+def _finish_leg(study, leg):
+  """Trains, exports and evaluates what is not yet; returns the clip results."""
+  if leg.steps_left or not _is_exported(leg):
+    result = run.train(leg.config, leg.paths.model_dir)
+    result.model.export_codec(str(leg.paths.saved_model), steps=result.steps)
+    _store_figures(leg, result)
+    del result
+    tf.keras.backend.clear_session()
+  return _evaluate(study, leg.paths.model_dir / "evaluation", leg, ())
+
+
+def _is_exported(leg):
+  with contextlib.suppress(OSError, ValueError, KeyError):
+    return _figures(leg)["steps"] == leg.config.training.steps
+  return False
+
+
+def _figures(leg):
+  return json.loads(leg.paths.summary.read_text("utf-8"))["training"]
+
+
+def _store_figures(leg, result):
+  """Notes a training; comes after the export, which it vouches for."""
+  figures = {
+    "steps": result.steps,
+    "steps_per_second": result.steps_per_second,
+    "logs": result.logs,
+  }
+  text = json.dumps({"training": figures}, indent=2)
+  run_directory.write_text(leg.paths.summary, text + "\n")
+
+
+def _settings(study):
+  return {
+    "frames": study.frames,
+    "gop": study.gop,
+    "raw_size": None,
+    "ms_ssim": study.ms_ssim,
+  }
+
+
+def _is_current(study, folder, leg, baselines=()) -> bool:
+  """Whether an evaluation is there that was made of this codec as it is asked for."""
+  try:
+    about = json.loads((folder / "evaluation.json").read_text("utf-8"))["about"]
+  except (OSError, ValueError, KeyError):
+    return False
+  wanted = [(name, f"crf={crf}") for name in baselines for crf in sorted(study.crf)]
+  steps = [leg.config.training.steps] if leg else []
+  return (
+    about["settings"] == _settings(study)
+    and about["inputs"]
+    == [os.path.basename(os.path.normpath(path)) for path in study.inputs]
+    and [model["steps"] for model in about["models"]] == steps
+    and [(b["name"], b["setting"]) for b in about["baselines"]] == wanted
+  )
+
+
+def _evaluate(study, folder, leg, baselines):
+  if not _is_current(study, folder, leg, baselines):
+    evaluate.evaluate(
+      [str(leg.paths.saved_model)] if leg else [],
+      study.inputs,
+      str(folder),
+      study.frames,
+      study.gop,
+      baselines,
+      study.crf,
+      with_ms_ssim=study.ms_ssim,
+      log=lambda line: print(line, flush=True),
+    )
+  return files.read_results(folder / "evaluation.json")
+
+
+def _describe(name, chain) -> study_report.TrainedModel:
+  figures = _figures(chain[0])
+  variables = registry.build(chain[0].config).trainable_variables
+  return study_report.TrainedModel(
+    name=name,
+    parameters=sum(int(tf.size(variable)) for variable in variables),
+    kmac_per_pixel=None,
+    seed=chain[0].config.training.seed,
+    steps=[leg.config.training.steps for leg in chain],
+    betas=[leg.config.model.beta for leg in chain],
+    steps_per_second=figures["steps_per_second"],
+  )
+
+
+def _about(study):
+  about = evaluate.about_this_run()
+  about["settings"] = {
+    "frames": study.frames,
+    "gop": study.gop,
+    "configs": {
+      name: json.loads(config.to_json()) for name, config in study.configs.items()
+    },
+  }
+  return about
