@@ -44,6 +44,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   data.time_major = False  # Of "arrays": frames before sequences.
   data.raw_size = ""
   data.fit = "crop"  # Or "stretch": what becomes of frames that are not square.
+  # Of the training sequences, or digits: how many are used (paper 000, Figure 8c).
+  data.fraction = 1.0
   data.image_size = 64
   data.channels = 1
   # A step of two transforms takes twice as long.

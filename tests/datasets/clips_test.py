@@ -137,6 +137,24 @@ def test_arrays(tmp_path):
   )
 
 
+def test_a_fraction_of_the_training_data(tmp_path):
+  """A third of nine sequences, always the same; all of the test data."""
+  np.save(tmp_path / "a.npy", counting(10, 4))
+  config = data(dataset="arrays", path=str(tmp_path), fraction=0.3)
+  seen = []
+  for seed in (0, 1):
+    train = clips.open_source(config, 3, "train", seed)
+    assert train.num_clips == 3
+    seen.append({int(train(i)[0, 0, 0, 0]) // 16 for i in range(60)})
+  assert seen[0] == seen[1] and len(seen[0]) == 3 and 9 not in seen[0]
+  assert clips.open_source(config, 3, "test").num_clips == 1
+  digits = clips.open_source(data(fraction=0.001), 3, "train")
+  assert len(digits._digits) == 2
+  for bad in (0.0, 1.5):
+    with pytest.raises(ValueError, match=r"data\.fraction must be more than 0"):
+      make_dataset(data(fraction=bad), 2, 4)
+
+
 @pytest.mark.parametrize(
   "array, words",
   [

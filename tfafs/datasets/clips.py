@@ -41,6 +41,7 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
       )
     path = config.path if name == "moving_mnist" else ""
     digits = moving_digits.open_digits(path, split)
+    digits = digits[_part(len(digits), config, split)]
     # Training and test draw different paths, too.
     seed = 2 * seed + moving_digits.SPLITS.index(split)
     return moving_digits.MovingDigits(
@@ -52,8 +53,11 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
     found = sequences.from_arrays(config, split)
   else:
     found = tfds_sequences.from_tfds(config, split)
+  videos, names = found
+  part = _part(len(videos), config, split)
   return sequences.SequenceClips(
-    *found,
+    [videos[i] for i in part],
+    [names[i] for i in part],
     num_frames,
     config.image_size,
     config.channels,
@@ -62,6 +66,17 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
     seed,
     whole=name == "video",
   )
+
+
+def _part(count, config, split):
+  """Numbers of the digits or sequences that training may see (`config.fraction`)."""
+  fraction = config.get("fraction", 1.0)  # Runs from before there was one have all.
+  if not 0 < fraction <= 1:
+    raise ValueError(f"data.fraction must be more than 0 and at most 1, not {fraction}")
+  if split == "test" or fraction == 1:
+    return range(count)
+  order = np.random.Generator(np.random.Philox(count)).permutation(count)
+  return np.sort(order[: int(np.ceil(fraction * count))])
 
 
 def make_dataset(
