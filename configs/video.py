@@ -59,7 +59,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
 
   training = config.training = ml_collections.ConfigDict()
   training.steps = 1000
-  training.learning_rate = 1e-3
+  training.learning_rate = 5e-4
   training.decay_at = 0.8
   training.decay_factor = 0.1
   training.clip_norm = 1.0

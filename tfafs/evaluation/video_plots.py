@@ -3,7 +3,7 @@
 from typing import Optional
 
 import numpy as np
-from matplotlib import figure
+from matplotlib import figure, ticker
 
 from tfafs.evaluation import plots
 
@@ -34,8 +34,10 @@ def rows(pictures: dict, columns: int = 10, title: str = "") -> bytes:
     A PNG file.
   """
   count = min(columns, len(next(iter(pictures.values()))))
-  fig = figure.Figure((1.1 * count + 1.1, 1.12 * len(pictures) + 0.3))
-  fig.subplots_adjust(0.11, 0.01, 0.995, 0.95 if title else 0.99, 0.04, 0.04)
+  width, height = 1.1 * count + 1.1, 1.12 * len(pictures) + 0.3
+  fig = figure.Figure((width, height))
+  top = 1 - (0.28 if title else 0.03) / height
+  fig.subplots_adjust(1.08 / width, 0.03 / height, 1 - 0.03 / width, top, 0.04, 0.04)
   axes = fig.subplots(len(pictures), count, squeeze=False)
   for row, (name, frames) in zip(axes, pictures.items()):
     frames = np.asarray(frames)[-count:]
@@ -91,6 +93,7 @@ def pixel_trace(pictures: dict, place=None, title: str = "") -> bytes:
   below.plot(time, trace["noise"], color="#222222", label="$y_t$")
   below.set_ylabel("noise")
   below.set_xlabel("frame after the burn-in")
+  below.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   for axes in (above, below):
     plots.frame(axes)
     axes.legend(frameon=False, fontsize=8)
