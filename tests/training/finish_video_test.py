@@ -101,7 +101,7 @@ def test_samples(runs, capsys):
   "model, options, words",
   [
     ("run", {"output": "a.webm"}, "the ending must be one of .png, .gif"),
-    ("run", {"num_context": 3}, "--context=3: slvm_af1 goes on from 4 frames or more"),
+    ("run", {"num_context": 2}, "--context=2: slvm_af1 goes on from 3 frames or more"),
     ("run", {"temperature": -1.0}, "--temperature=-1.0 must not be negative"),
     ("whole", {}, "saved_model is missing: let bin/train finish this run"),
     ("none", {}, "none holds no run of a density of video"),

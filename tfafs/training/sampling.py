@@ -54,11 +54,11 @@ def run(
   if not paths.saved_model.exists():
     cli.fail(f"{paths.saved_model} is missing: let bin/train finish this run")
   loaded = tf.saved_model.load(str(paths.saved_model))
-  # A latent model wants a frame to filter behind the burn-in.
-  least = int(loaded.burn_in) + ("latent" in config.model)
-  if num_context < least:
+  burn_in = int(loaded.burn_in)
+  if num_context < burn_in:
     cli.fail(
-      f"--context={num_context}: {config.model.name} goes on from {least} frames or more"
+      f"--context={num_context}: {config.model.name} goes on from {burn_in} frames or "
+      "more"
     )
   context = _context(config.data, video, count, num_context, seed)
   x = loaded.dequantize(context, [seed + video_report.FIRST_SEED, 0])["x"]

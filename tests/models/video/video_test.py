@@ -268,6 +268,9 @@ def test_exported_model_agrees(name, tmp_path):
   np.testing.assert_allclose(noise[last], scale, 1e-4, 1e-5)
   drawn = loaded.sample(x, 3, 0.5, seed)["x"]
   np.testing.assert_allclose(drawn, model.sample(x, 3, seed, 0.5), 1e-3, 1e-3)
+  short = x[:, : model.burn_in]
+  drawn = loaded.sample(short, 3, 0.5, seed)["x"]
+  np.testing.assert_allclose(drawn, model.sample(short, 3, seed, 0.5), 1e-3, 1e-3)
   noisy = loaded.dequantize(x, seed)["x"]
   np.testing.assert_array_equal(noisy, dequantization.dequantize(x, "gaussian", seed))
 

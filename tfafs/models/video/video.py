@@ -215,16 +215,26 @@ class VideoDensity(tf.keras.Model):
       white = self._white_noise(tf.stack([batch, num_frames]))
       y = filtering.tempered_sample(white, temperature, seeds[1])
     else:
-      if length == self.burn_in:
-        state = self.cell.initial_state(batch)
-      else:
-        state = self._filter(self.to_noise(context), seeds[0]).state
+      state = self._state_after(context, seeds[0])
       y = filtering.generate(
         self.cell, self.emission, state, num_frames, seeds[1], temperature
       ).values
     if self.flow is None:
       return y
     return self.flow.forward(y, context=context, training=False)
+
+  def _state_after(self, context, seed):
+    """State of the cell that has filtered all frames of a context behind the burn-in."""
+
+    def fresh():
+      return self.cell.initial_state(tf.shape(context)[0])
+
+    def filtered():
+      return self._filter(self.to_noise(context), seed).state
+
+    if context.shape[1] is None:
+      return tf.cond(tf.shape(context)[1] > self.burn_in, filtered, fresh)
+    return filtered() if context.shape[1] > self.burn_in else fresh()
 
   def terms(self, clips, seed, training=False):
     """Loss of a batch and what is logged with it: dict of scalars.
