@@ -90,9 +90,9 @@ def carry_over(model, x, file):
         data[f"{name}/{i}/{j}"] = weight
   noise = model.to_noise(x, training=True)
   if model.cell is None:
-    terms = model.step_terms(x, (0, 1), training=True)
+    terms = model.noise_terms(noise, (0, 1), training=True)
   else:
-    filtered = model._filter(noise, (0, 1), training=True)
+    filtered = model.filter_noise(noise, (0, 1), training=True)
     terms = filtered.terms
     data["z"] = filtered.latents[0].numpy()
   np.savez(file, **data)

@@ -83,7 +83,7 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
     x = dequantization.dequantize(batch, kind, seeds[0])
     noise = model.to_noise(x)
     # Of several samples both bounds come from the same terms.
-    terms = model.step_terms(x, seeds[1], num_samples, analytic_kl=not weighted)
+    terms = model.noise_terms(noise, seeds[1], num_samples, analytic_kl=not weighted)
     weights = model.scored(terms.kl.shape[2])
     parts = [tf.reduce_mean(term, 0) @ weights[:, None] for term in terms]
     bound = filtering.iwae(terms) if weighted else tf.zeros(tf.shape(batch)[:1])

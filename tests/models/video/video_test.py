@@ -170,7 +170,7 @@ def test_samples_invert_the_transform(name):
     return
   # Means of the prior after the posterior has read the frame that is not burn-in.
   seed = tf.random.experimental.stateless_split((1, 2), 2)[0]
-  state = model._filter(model.to_noise(context), seed).state
+  state = model.filter_noise(model.to_noise(context), seed).state
   for t in range(4):
     mean = model.cell.prior(state).mean()
     expected = model.emission(mean[:, None]).mean()[:, 0]

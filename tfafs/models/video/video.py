@@ -153,22 +153,28 @@ class VideoDensity(tf.keras.Model):
       analytic_kl: See `filtering.filter_sequence`.
       training: Whether batch statistics are taken.
     """
-    return self._terms_of(
+    return self.noise_terms(
       self.to_noise(x, training), seed, num_samples, analytic_kl, training
     )
 
-  def _terms_of(self, noise, seed, num_samples=1, analytic_kl=True, training=False):
+  def noise_terms(
+    self, noise, seed, num_samples: int = 1, analytic_kl: bool = True, training=False
+  ) -> filtering.StepTerms:
+    """The same of what `to_noise` has made already."""
     if self.cell is None:
       return filtering.without_latent(
         self._white_noise(tf.shape(noise.values)[:2]), noise.values, noise.logdet
       )
-    return self._filter(noise, seed, num_samples, analytic_kl, training).terms
+    return self.filter_noise(noise, seed, num_samples, analytic_kl, training).terms
 
   def _white_noise(self, batch_shape):
     zeros = tf.zeros([*tf.unstack(batch_shape), *self.frame_shape])
     return tfd.Independent(tfd.Normal(zeros, 1.0), 3)
 
-  def _filter(self, noise, seed, num_samples=1, analytic_kl=True, training=False):
+  def filter_noise(
+    self, noise, seed, num_samples: int = 1, analytic_kl: bool = True, training=False
+  ) -> filtering.Filtered:
+    """Runs the posterior over what `to_noise` has made; for models with a latent."""
     return filtering.filter_sequence(
       self.cell,
       lambda latents: self.emission(latents, training),
@@ -230,7 +236,7 @@ class VideoDensity(tf.keras.Model):
       return self.cell.initial_state(tf.shape(context)[0])
 
     def filtered():
-      return self._filter(self.to_noise(context), seed).state
+      return self.filter_noise(self.to_noise(context), seed).state
 
     if context.shape[1] is None:
       return tf.cond(tf.shape(context)[1] > self.burn_in, filtered, fresh)
@@ -247,7 +253,7 @@ class VideoDensity(tf.keras.Model):
     seeds = tf.random.experimental.stateless_split(seed, 2)
     x = dequantization.dequantize(clips, self.config.model.dequantization, seeds[0])
     noise = self.to_noise(x, training)
-    terms = self._terms_of(noise, seeds[1], training=training)
+    terms = self.noise_terms(noise, seeds[1], training=training)
     settings = self.config.training
     weight = 1.0
     if training:
@@ -323,7 +329,7 @@ class VideoDensity(tf.keras.Model):
     if noise.predictions:
       pictures["noise"] = noise.values
     if self.cell is not None:
-      emission = self.emission(self._filter(noise, seed).features[0])
+      emission = self.emission(self.filter_noise(noise, seed).features[0])
       pictures["mean"] = emission.distribution.loc
       pictures["log_std"] = tf.math.log(emission.distribution.scale)
     return pictures
