@@ -2,9 +2,9 @@
 
 Reads one JSON object per line from stdin and answers each with one on stdout:
 
-    {"task": "load", "name": NAME, "file": FILE.npz, "threads": n}  builds with its weights
+    {"task": "load", "name": NAME, "file": FILE.npz}        builds with its weights
     {"task": "terms", "name": NAME, "output": FILE.npz}     terms of the given frames
-    {"task": NAME, "calls": n}                              -> seconds [n] of train steps
+    {"task": NAME, "calls": n, "threads": n}                -> seconds [n] of train steps
 
 The file holds the weights of stacks of layers, `STACK/LAYER/WEIGHT` in Keras' order and
 layout, frames `x` (dequantised, channels last), and the latents `z` to take the terms at.
@@ -224,9 +224,8 @@ class Peers:
   def __init__(self):
     self._models, self._data = {}, {}
 
-  def load(self, name, file, threads):
+  def load(self, name, file):
     """Builds a model with the weights of a file."""
-    torch.set_num_threads(threads)
     data = dict(np.load(file))
     x = torch.from_numpy(data["x"].transpose(0, 1, 4, 2, 3).copy())
     model = Model(data).train()
@@ -245,8 +244,9 @@ class Peers:
     np.savez(output, *[term.numpy() for term in terms])
     return {}
 
-  def time(self, name, calls):
+  def time(self, name, calls, threads):
     """Times training steps."""
+    torch.set_num_threads(threads)
     model, optimizer, x = self._models[name]
     seconds = []
     for _ in range(calls):
