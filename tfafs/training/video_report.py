@@ -46,7 +46,7 @@ def evaluate(config, model, count=None, num_samples: int = 1) -> VideoEvaluation
     video_density.measure(
       model,
       clips.evaluation_dataset(
-        data, data.num_frames, count or data.eval_clips, split, seed
+        data, data.num_frames, count or max(1, data.eval_clips), split, seed
       ),
       seed,
       num_samples,
