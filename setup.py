@@ -13,6 +13,13 @@ if not (3, 9) <= sys.version_info[:2] <= (3, 11):
   )
 
 ROOT = pathlib.Path(__file__).parent
+# Prepared data sets. Later metadata wants protobuf 5, TensorFlow 2.14 has 4; TFDS needs
+# importlib-resources to prepare anything and does not say so.
+DATASETS = [
+  "importlib-resources>=5",
+  "tensorflow-datasets>=4.9.2",
+  "tensorflow-metadata<1.17",
+]
 
 setuptools.setup(
   name="tfafs",
@@ -43,12 +50,14 @@ setuptools.setup(
     "tensorflow-probability~=0.22.1",
   ],
   extras_require={
+    "datasets": DATASETS,
     "test": [
       "hypothesis>=6.90",
       "pytest>=8",
       "pytest-xdist>=3.5",
       "ruff==0.17.6",
       "scipy>=1.11",
+      *DATASETS,
     ],
   },
 )

@@ -25,8 +25,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -39,6 +37,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from absl import app, flags
 from op_profile import profile
+from worker import Worker
 
 from tfafs.bijectors import BlockNeuralAutoregressive, MaskedAutoregressive
 from tfafs.layers.block_masked import BlockAutoregressiveNetwork
@@ -69,57 +68,6 @@ _PEER_ENVS = flags.DEFINE_string(
   "peer_envs", str(HERE.parent / "cache"), "Folder of the peers' environments."
 )
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file to write the figures to.")
-
-
-class Worker:
-  """A library in a process of its own."""
-
-  def __init__(self, kind, folder):
-    python = make_environment(kind, folder)
-    self._name = kind
-    self._process = subprocess.Popen(
-      [python, HERE / f"flow_{kind}_worker.py"],
-      stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-
-  def ask(self, **command):
-    """Sends a command and waits for its answer."""
-    self._process.stdin.write(json.dumps(command) + "\n")
-    self._process.stdin.flush()
-    answer = json.loads(self._process.stdout.readline() or '{"error": "it ended"}')
-    if "error" in answer:
-      sys.exit(f"{self._name} failed at {command}: {answer['error']}")
-    return answer
-
-  def calls(self, names):
-    """Function of the number of calls, for each named task."""
-    return {
-      name: lambda calls, name=name: self.ask(task=name, calls=calls)["seconds"]
-      for name in names
-    }
-
-  def close(self):
-    """Ends the process."""
-    self._process.stdin.close()
-    self._process.wait()
-
-
-def make_environment(kind, folder):
-  """Makes a virtual environment unless it is there; returns its Python."""
-  folder = Path(folder).absolute() / f"flows_{kind}"
-  requirements = HERE / f"requirements-flows-{kind}.txt"
-  python, done = folder / "bin" / "python", folder / "complete"
-  if done.exists() and done.read_text() == requirements.read_text():
-    return python
-  print(f"Making a virtual environment in {folder} (some minutes) ...", flush=True)
-  subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-  install = [python, "-m", "pip", "install", "-q", "-r", requirements]
-  if subprocess.run(install).returncode:
-    sys.exit(f"Cannot install {requirements}: see pip's messages above.")
-  done.write_text(requirements.read_text())
-  return python
 
 
 def timed(function):

@@ -116,5 +116,11 @@ def test_help_lists_models_flags_and_fields(capsys):
     output = capsys.readouterr().out
     for name, spec in registry.MODELS.items():
       assert name in output and spec.description in output
-    for name in ("--model_dir", "--jit_compile", "--strategy", "learning_rate"):
+    for name in (
+      "--model_dir",
+      "--jit_compile",
+      "--strategy",
+      "learning_rate",
+      "kl_steps",
+    ):
       assert name in output

@@ -5,10 +5,11 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from tfafs.datasets import density_2d, synthetic, video
+from tfafs.datasets import clips, density_2d, synthetic, video
 
 DATASETS = ("synthetic", "video")
-"""Values of `config.data.dataset` that are clips; points are `density_2d.NAMES`."""
+"""Values of `config.data.dataset` of codecs. Points are `density_2d.NAMES`, clips for
+densities of video `clips.NAMES`."""
 
 
 def make_dataset(
@@ -19,7 +20,7 @@ def make_dataset(
   start_index: int = 0,
   seed: int = 0,
 ) -> tf.data.Dataset:
-  """Makes an endless dataset of clips, or of points for a density model.
+  """Makes an endless dataset of clips, or of points for a density of the plane.
 
   Example i is a pure function of `seed`, i and the configuration: a run that resumes at
   step s passes `start_index = s * batch_size` and sees what it would have seen.
@@ -30,13 +31,14 @@ def make_dataset(
       color_matrix.
     batch_size: Examples of a batch.
     num_frames: Frames of an example; None if examples are points.
-    crop_size: Rows and columns of an example; None if examples are points.
+    crop_size: Rows and columns of an example; None if examples are points, or clips of
+      `config.image_size` for a density of video.
     start_index: Number of the first example.
     seed: Which sequence of examples.
 
   Returns:
     Dataset of float32 [batch_size, num_frames, crop_size, crop_size, 3] in [0, 1], or
-    of points, float32 [batch_size, 2].
+    that of `clips.make_dataset`, or of points, float32 [batch_size, 2].
 
   Raises:
     ValueError: an unknown dataset, or videos that cannot give such examples.
@@ -57,6 +59,8 @@ def make_dataset(
         f"{config.dataset!r}"
       )
     return density_2d.make_dataset(config.dataset, batch_size, start_index, seed)
+  if crop_size is None:
+    return clips.make_dataset(config, batch_size, num_frames, start_index, seed)
   shape = (num_frames, crop_size, crop_size, 3)
   if config.dataset == "synthetic":
 

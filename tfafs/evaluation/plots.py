@@ -67,7 +67,7 @@ def rd_plot(curves: Sequence[rd_curves.Curve], title: str = "") -> bytes:
       axes.legend(frameon=False)
   if title:
     fig.suptitle(title, fontsize=11)
-  return _png(fig)
+  return png(fig)
 
 
 def frames_plot(results: Sequence[rd_curves.ClipResult]) -> bytes:
@@ -98,10 +98,10 @@ def frames_plot(results: Sequence[rd_curves.ClipResult]) -> bytes:
   for axes in (sizes, qualities):
     axes.set_xlabel("frame")
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    _frame(axes)
+    frame(axes)
   if results:
     qualities.legend(frameon=False, fontsize=8)
-  return _png(fig)
+  return png(fig)
 
 
 def _rate_axis(axes) -> None:
@@ -111,17 +111,19 @@ def _rate_axis(axes) -> None:
   axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
   axes.xaxis.set_major_formatter(plain)
   axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-  _frame(axes)
+  frame(axes)
 
 
-def _frame(axes) -> None:
+def frame(axes) -> None:
+  """A grid, and no frame but the axes."""
   axes.grid(True, color="#e4e4e4", linewidth=0.8)
   axes.set_axisbelow(True)
   for side in ("top", "right"):
     axes.spines[side].set_visible(False)
 
 
-def _png(fig) -> bytes:
+def png(fig) -> bytes:
+  """A PNG file of a figure."""
   file = io.BytesIO()
   fig.savefig(file, format="png", dpi=120)
   return file.getvalue()

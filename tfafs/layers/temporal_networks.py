@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfafs.layers import stacks
 from tfafs.layers.temporal_network import (
   TemporalNetwork,
   TemporalParameters,
@@ -76,24 +77,26 @@ class ConvolutionalTemporalNetwork(WindowNetwork):
             )
           )
         layers.append(tf.keras.layers.ReLU(dtype=policy))
-      return _built(layers, [None, None, None, inputs])
+      return stacks.built(layers, [None, None, None, inputs])
 
     fused = window * filters
     self._encoder = blocks("encoder", encoder_layers, channels)
     self._fusion = blocks("fusion", fusion_layers, fused)
     head = _convolution(2 * channels, head_initializer, policy, "head")
     inputs = filters if fusion_layers else fused
-    self._head = _built([head], [None, None, None, inputs])
+    self._head = stacks.built([head], [None, None, None, inputs])
 
   def _encode(self, frames, present, training):
-    codes = _on_images(self._encoder, frames, training)
+    codes = stacks.on_images(self._encoder, frames, training)
     if present is not None:  # ReLU makes no code of -1.
       codes = tf.where(present[..., None, None, None], codes, -1)
     return codes
 
   def _decode(self, codes, training, axes_of_time):
     del axes_of_time
-    return tf.split(_on_images([*self._fusion, *self._head], codes, training), 2, -1)
+    return tf.split(
+      stacks.on_images([*self._fusion, *self._head], codes, training), 2, -1
+    )
 
 
 class DenseTemporalNetwork(WindowNetwork):
@@ -140,7 +143,7 @@ class DenseTemporalNetwork(WindowNetwork):
       for i, units in enumerate(hidden_units)
     ]
     layers.append(_dense(2 * size, head_initializer, self.dtype_policy, "head"))
-    self._dense = _built(layers, [None, window * (size + 1) + conditional_size])
+    self._dense = stacks.built(layers, [None, window * (size + 1) + conditional_size])
 
   def _encode(self, frames, present, training):
     del training
@@ -213,9 +216,9 @@ class RecurrentTemporalNetwork(TemporalNetwork):
       )
       for i, count in enumerate(units)
     ]
-    self._recurrent = _built(layers, [None, None, size + 1 + conditional_size])
+    self._recurrent = stacks.built(layers, [None, None, size + 1 + conditional_size])
     head = _dense(2 * size, head_initializer, self.dtype_policy, "head")
-    self._head = _built([head], [None, units[-1]])
+    self._head = stacks.built([head], [None, units[-1]])
 
   def call(self, frames, present=None, training=None, conditional_input=None):
     """See base class."""
@@ -297,38 +300,11 @@ def _dense(units, initializer, policy, name, activation=None):
   )
 
 
-def _built(layers, shape):
-  """Makes the weights of layers that follow each other; returns the layers."""
-  shape = tf.TensorShape(shape)
-  for layer in layers:
-    with tf.name_scope(layer.name):
-      layer.build(shape)
-    output = layer.compute_output_shape(shape)
-    shape = tf.TensorShape(output[0] if isinstance(output, (list, tuple)) else output)
-  return layers
-
-
-def _run(layers, x, training):
-  for layer in layers:
-    if isinstance(layer, tf.keras.layers.BatchNormalization):
-      x = layer(x, training=training)
-    else:
-      x = layer(x)
-  return x
-
-
 def _run_on_vectors(layers, x):
   """Applies dense layers to [..., any], also without a batch."""
   if x.shape.rank > 1:
-    return _run(layers, x, None)
-  return _run(layers, x[tf.newaxis], None)[0]
-
-
-def _on_images(layers, frames, training):
-  """Applies layers for [batch, height, width, any] to [..., height, width, any]."""
-  shape = dims(frames)
-  outputs = _run(layers, tf.reshape(frames, [-1, *shape[-3:]]), training)
-  return tf.reshape(outputs, [*shape[:-1], outputs.shape[-1]])
+    return stacks.run(layers, x, None)
+  return stacks.run(layers, x[tf.newaxis], None)[0]
 
 
 def _frame_size(frame_shape):

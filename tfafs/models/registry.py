@@ -8,6 +8,8 @@ import ml_collections
 from tfafs.models.codec import codec, variants
 from tfafs.models.density import density
 from tfafs.models.density import variants as density_variants
+from tfafs.models.video import variants as video_variants
+from tfafs.models.video import video
 
 SIZES = ("default", "paper", "tiny")
 
@@ -41,6 +43,12 @@ MODELS.update(
   {
     name: ModelSpec("density", description, density.build)
     for name, description in density_variants.VARIANTS.items()
+  }
+)
+MODELS.update(
+  {
+    name: ModelSpec("video", variant.description, video.build)
+    for name, variant in video_variants.VARIANTS.items()
   }
 )
 

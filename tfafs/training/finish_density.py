@@ -6,7 +6,6 @@ plane, and samples. Half of a flow's directions may be numeric; that they fit to
 is among the figures.
 """
 
-import contextlib
 import io
 import json
 from typing import NamedTuple, Optional
@@ -17,7 +16,7 @@ from matplotlib import figure
 
 from tfafs.datasets import density_2d
 from tfafs.evaluation import files
-from tfafs.training import run_directory
+from tfafs.training import reports, run_directory
 
 # Training draws from `config.training.seed`.
 FIRST_SEED = 1_000_003
@@ -81,7 +80,7 @@ def finish(config, result) -> Evaluation:
   result.model.export_density(paths.saved_model)
   print("Measuring and drawing ...", flush=True)
   evaluation = evaluate(config, result.model, paths)
-  training = _training_figures(result)
+  training = reports.training_figures(result)
   summary = {"training": training, "evaluation": evaluation._asdict()}
   run_directory.write_text(paths.summary, json.dumps(summary, indent=2) + "\n")
   print(table(training, evaluation))
@@ -203,10 +202,7 @@ def table(training, evaluation: Evaluation) -> str:
     Several lines.
   """
   e = evaluation
-  steps = str(training["steps"])
-  if training["steps_per_second"]:
-    steps += f" ({training['steps_per_second']:.3g} steps/s)"
-  rows = [("trained for, steps", steps)]
+  rows = [("trained for, steps", reports.steps_text(training))]
   error = f"+- {e.standard_error:.4f} nats, {e.num_points} points"
   if e.kl is not None:
     rows.append((f"KL(model || {e.dataset})", f"{e.kl:.4f} {error}"))
@@ -219,10 +215,7 @@ def table(training, evaluation: Evaluation) -> str:
     ("samples drawn", str(e.num_samples)),
     ("largest error of a round trip, relative", f"{e.round_trip:.1e}"),
   ]
-  width = max(len(name) for name, _ in rows)
-  rule = "-" * (width + 2 + max(len(value) for _, value in rows))
-  lines = [f"{name:<{width}}  {value}" for name, value in rows]
-  return "\n".join(["", rule, *lines, rule])
+  return reports.table(rows)
 
 
 def directions(paths) -> str:
@@ -235,30 +228,15 @@ def directions(paths) -> str:
     ("curves", paths.tensorboard),
     ("the figures above", paths.summary),
   ]
-  lines = [f"  {name:<33} {path}" for name, path in rows]
-  lines += [
-    "",
-    "Next, in Python:",
-    f'  density = tf.saved_model.load("{paths.saved_model}")',
-    '  density.log_prob(tf.zeros([1, 2]))["log_prob"]',
-    '  density.sample(100, seed=[0, 1])["x"]',
-    f"  tensorboard --logdir={paths.tensorboard}",
-  ]
-  return "\n".join(["", "Where everything lies:", *lines])
-
-
-def _training_figures(result):
-  """Figures of the training, or of the call that finished it if this did nothing."""
-  if not result.steps_done:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-      summary = json.loads(result.paths.summary.read_text(encoding="utf-8"))
-      if summary["training"]["steps"] == result.steps:
-        return summary["training"]
-  return {
-    "steps": result.steps,
-    "steps_per_second": result.steps_per_second,
-    "logs": result.logs,
-  }
+  return reports.places(
+    rows,
+    [
+      f'density = tf.saved_model.load("{paths.saved_model}")  # in Python',
+      'density.log_prob(tf.zeros([1, 2]))["log_prob"]',
+      'density.sample(100, seed=[0, 1])["x"]',
+      f"tensorboard --logdir={paths.tensorboard}",
+    ],
+  )
 
 
 def _in_chunks(function):

@@ -145,9 +145,12 @@ def _print_help(values):
     default = "" if flag.default is None else f" (default: {flag.default})"
     lines.append(f"  --{name:<{width}}  {flag.help}{default}")
   lines += ["  --config.SECTION.FIELD=VALUE overrides any field of the config:"]
-  config = registry.load_config(next(iter(registry.MODELS)))
-  for section, fields in config.items():
-    lines.append(f"    {section}: {', '.join(fields)}")
+  # Models of a family have the same fields, but for what only some have.
+  families = {spec.family: name for name, spec in reversed(registry.MODELS.items())}
+  for family, name in reversed(families.items()):
+    lines.append(f"    {family}, such as {name}:")
+    for section, fields in registry.load_config(name).items():
+      lines.append(f"      {section}: {', '.join(fields)}")
   lines += [
     "",
     "exit code: 0 done, 2 cannot do as asked, 3 NaN or infinity, 130 after Ctrl-C.",

@@ -10,12 +10,16 @@ from absl import logging
 
 from tfafs.coding import cli
 from tfafs.models import registry
-from tfafs.training import errors, finish_codec, finish_density, run
+from tfafs.training import errors, finish_codec, finish_density, finish_video, run
 
 NON_FINITE = 3
 
 # What comes after training: function of (config, result), which prints what it did.
-FINISH = {"codec": finish_codec.finish, "density": finish_density.finish}
+FINISH = {
+  "codec": finish_codec.finish,
+  "density": finish_density.finish,
+  "video": finish_video.finish,
+}
 
 
 def main(command) -> int:

@@ -101,7 +101,7 @@ def check(config):
   positive = (
     ("training", ("steps", "log_every", "checkpoint_every", "image_every")),
     ("training", ("learning_rate", "decay_factor", "large_crop_size")),
-    ("data", ("batch_size", "num_frames", "crop_size")),
+    ("data", ("batch_size", "num_frames", "crop_size", "image_size")),
   )
   for section, names in positive:
     for name in names:

@@ -21,6 +21,8 @@ CHANGEABLE = frozenset(
     "training.checkpoint_every",
     "training.image_every",
     "data.path",
+    "data.test_path",
+    "data.manual_dir",
     "data.cache_dir",
     "data.eval_clips",
     "data.eval_points",

@@ -1,0 +1,84 @@
+"""Export of a density of video to a SavedModel that needs only TensorFlow.
+
+Signatures; x and context are dequantised frames, float32 [N, T, size, size, channels]:
+
+    log_prob(x, seed int32 [2])       -> log_prob float32 [N, T - burn_in], nats per frame
+    transform(x)                      -> noise, shift, scale, ... [N, T - burn_in, ...]
+    sample(context, num_frames int32, temperature float32, seed int32 [2]) -> x
+    dequantize(x, seed int32 [2])     -> x; of frames that are multiples of 1 / 255
+
+With a latent variable `log_prob` is a lower bound, drawn with `seed`. Its other values are
+those of the log-density. The burn-in is the variable `burn_in`.
+"""
+
+import os
+import shutil
+
+import tensorflow as tf
+
+from tfafs.layers import dequantization
+
+
+class VideoDensityModule(tf.Module):
+  """The functions of a model with frames of its size."""
+
+  def __init__(self, model):
+    """Wraps a built `VideoDensity`."""
+    super().__init__("video_density")
+    # Not the model itself: Keras would save a function of each of its layers.
+    self._weights = list(model.variables)
+    self.burn_in = tf.Variable(model.burn_in, trainable=False, name="burn_in")
+    frames = [None, None, *model.frame_shape]
+    x = tf.TensorSpec(frames, tf.float32, "x")
+    context = tf.TensorSpec(frames, tf.float32, "context")
+    count = tf.TensorSpec([], tf.int32, "num_frames")
+    temperature = tf.TensorSpec([], tf.float32, "temperature")
+    seed = tf.TensorSpec([2], tf.int32, "seed")
+
+    def log_prob(x, seed):
+      return {"log_prob": model(x, seed=seed)}
+
+    def transform(x):
+      noise = model.to_noise(x)
+      outputs = {"noise": noise.values}
+      for level, prediction in enumerate(noise.predictions):
+        suffix = f"_{level + 1}" if level else ""
+        outputs[f"shift{suffix}"] = prediction.shift
+        outputs[f"scale{suffix}"] = tf.exp(prediction.log_scale)
+      return outputs
+
+    def sample(context, num_frames, temperature, seed):
+      return {"x": model.sample(context, num_frames, seed, temperature)}
+
+    def dequantize(x, seed):
+      kind = model.config.model.dequantization
+      return {"x": dequantization.dequantize(x, kind, seed)}
+
+    def function(body, *signature):
+      return tf.function(body, signature, autograph=False)
+
+    self.log_prob = function(log_prob, x, seed)
+    self.transform = function(transform, x)
+    self.sample = function(sample, context, count, temperature, seed)
+    self.dequantize = function(dequantize, x, seed)
+
+
+def export_density(model, path) -> None:
+  """Writes a trained model, replacing one at `path` only when complete.
+
+  Args:
+    model: A `VideoDensity`.
+    path: Folder to write.
+  """
+  path = os.fspath(path).rstrip("/")
+  module = VideoDensityModule(model)
+  names = ("log_prob", "transform", "sample", "dequantize")
+  beside = f"{path}.writing"
+  shutil.rmtree(beside, ignore_errors=True)
+  try:
+    signatures = {name: getattr(module, name) for name in names}
+    tf.saved_model.save(module, beside, signatures)
+    shutil.rmtree(path, ignore_errors=True)
+    os.rename(beside, path)
+  finally:
+    shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,184 @@
+"""Figures and pictures of a trained density of video: of a run, and of several."""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfafs.coding import cli
+from tfafs.datasets import clips
+from tfafs.evaluation import files, strips, video_density, video_plots
+from tfafs.layers import dequantization
+from tfafs.training import curves, errors, pictures, run_directory
+
+# Training draws from `config.training.seed`.
+FIRST_SEED = 1_000_003
+SAMPLES = 6
+DRAWN_FRAMES = 15
+TEMPERATURE = 0.7
+
+
+class VideoEvaluation(NamedTuple):
+  """What a model is worth.
+
+  Attributes:
+    test: `VideoFigures` of clips that training has not seen.
+    train: The same of training clips.
+  """
+
+  test: video_density.VideoFigures
+  train: video_density.VideoFigures
+
+
+def evaluate(config, model, count=None, num_samples: int = 1) -> VideoEvaluation:
+  """Measures a model on test and training clips of its data.
+
+  Args:
+    config: Config of the run.
+    model: The trained `VideoDensity`.
+    count: Clips of each; `config.data.eval_clips` by default.
+    num_samples: Paths of latents for each.
+  """
+  data, seed = config.data, config.training.seed + FIRST_SEED
+  figures = [
+    video_density.measure(
+      model,
+      clips.evaluation_dataset(
+        data, data.num_frames, count or max(1, data.eval_clips), split, seed
+      ),
+      seed,
+      num_samples,
+    )
+    for split in ("test", "train")
+  ]
+  return VideoEvaluation(*figures)
+
+
+def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict:
+  """Draws what the paper draws.
+
+  Args:
+    config: Config of the run.
+    model: The trained `VideoDensity`.
+    evaluation: Its figures.
+    folder: Where to write; made if it is not there.
+    curve: Dict from step to the noise's correlation during training, or None.
+
+  Returns:
+    Dict from what each file shows to its path.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  seed = config.training.seed + FIRST_SEED
+  kind = config.model.dequantization
+  name = config.model.name
+  drawn = {}
+
+  def put(label, file, content):
+    files.write(folder / file, content)
+    drawn[label] = folder / file
+
+  context = context_frames(model)
+  data = list(
+    clips.evaluation_dataset(config.data, config.data.num_frames, SAMPLES, "test", seed)
+  )
+  x = dequantization.dequantize(tf.stack(data), kind, (seed, 0))
+  parts = {key: value[0].numpy() for key, value in model.pictures(x[:1]).items()}
+  put("frames and their parts", "frames.png", video_plots.rows(parts, title=name))
+  if "shift" in parts:
+    content = video_plots.pixel_trace(parts, title=name)
+    put("one pixel over time", "pixel.png", content)
+  content = video_plots.histograms(
+    evaluation.train.per_clip,
+    evaluation.test.per_clip,
+    f"{name}, {config.data.dataset}",
+  )
+  put("likelihoods, train and test", "histogram.png", content)
+  if curve and model.flow is not None:
+    content = video_plots.correlation_curve(
+      curve, evaluation.test.data_correlation, name
+    )
+    put("correlation during training", "correlation.png", content)
+  given = x[:, :context]
+  more = model.sample(given, DRAWN_FRAMES, (seed, 1), TEMPERATURE)
+  whole = np.concatenate([tf.stack(data)[:, :context], more], 1)
+  for suffix in (".png", ".gif"):
+    path = folder / f"samples{suffix}"
+    strips.write(path, strips.to_levels(whole), context)
+    drawn[f"samples after {context} frames, {suffix[1:]}"] = path
+  return drawn
+
+
+def context_frames(model) -> int:
+  """Frames that samples go on from: 5, or more where the burn-in wants it, as paper 000."""
+  return max(5, model.burn_in)
+
+
+def rows(evaluation: VideoEvaluation) -> list:
+  """Pairs of name and text for a table."""
+  test, train = evaluation
+  bound = "at most " if test.is_bound else ""
+  noise = f"{test.dequantization} dequantisation"
+  result = [
+    (
+      "negative log-likelihood, test",
+      f"{bound}{test.nats_per_dimension:.4f} nats per dimension "
+      f"+- {test.standard_error:.4f}, {test.num_clips} clips",
+    ),
+    ("the same in bits", f"{bound}{test.bits_per_dimension:.4f} bits per dimension"),
+    ("of training clips", f"{bound}{train.nats_per_dimension:.4f} nats per dimension"),
+    (
+      "least that is possible",
+      f"{dequantization.FLOORS.get(test.dequantization, float('nan')):.4f}, {noise}",
+    ),
+  ]
+  if test.importance_weighted is not None:
+    text = f"at most {test.importance_weighted:.4f} nats per dimension, all frames"
+    result.append((f"importance weighted, {test.num_samples} samples", text))
+  if test.is_bound:
+    result.append(("divergence of the posterior", f"{test.kl:.1f} nats per frame"))
+  result.append(("correlation of successive frames", f"{test.data_correlation:.4f}"))
+  if test.logdet:
+    result.append(("correlation of the noise", f"{test.noise_correlation:.4f}"))
+  return result
+
+
+def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
+  """The command `bin/evaluate_video`: measures runs, draws, and writes a table.
+
+  Args:
+    model_dirs: Directories of runs of `bin/train`.
+    output_dir: Folder for `evaluation.json`, and a folder of pictures for each run.
+    count: Clips of each split; by default as the run's config says.
+    num_samples: Paths of latents for each clip.
+  """
+  for name, value in (("model_dir", model_dirs), ("output_dir", output_dir)):
+    if not value:
+      cli.fail(f"--{name} is missing; --help shows the flags")
+  results = {}
+  for model_dir in model_dirs:
+    try:
+      model = pictures.load_trained(model_dir)
+    except errors.RunError as error:
+      cli.fail(str(error))
+    if not hasattr(model, "step_terms"):
+      cli.fail(f"{model_dir}: {model.name} is no density of video")
+    paths = run_directory.run_paths(model_dir)
+    config = model.config
+    evaluation = evaluate(config, model, count, num_samples)
+    folder = pathlib.Path(output_dir) / paths.model_dir.resolve().name
+    curve = curves.read_scalars(paths.tensorboard, "train/noise_correlation")
+    draw(config, model, evaluation, folder, curve)
+    results[str(model_dir)] = {
+      "model": config.model.name,
+      "dataset": config.data.dataset,
+      "parameters": sum(int(tf.size(v)) for v in model.trainable_variables),
+      **{split: figures._asdict() for split, figures in evaluation._asdict().items()},
+    }
+    print(f"\n{model_dir}: {config.model.name} on {config.data.dataset}")
+    for name, text in rows(evaluation):
+      print(f"  {name:<36}{text}")
+    print(f"  {'pictures':<36}{folder}", flush=True)
+  text = json.dumps(results, indent=1) + "\n"
+  files.write(pathlib.Path(output_dir) / "evaluation.json", text)
