@@ -51,6 +51,7 @@ def test_refusals(clip, capsys, tmp_path):
   assert "--betas: give different" in refuse(capsys, clip, models, "--betas=1,1")
   assert "--betas does" in refuse(capsys, clip, models, "--config.model.beta=1")
   assert "nothing to evaluate" in refuse(capsys, models)
+  assert "--crf" in refuse(capsys, clip, models, "--crf=")
   assert "absent.mkv" in refuse(capsys, str(tmp_path / "absent.mkv"), models)
   assert "no 'stepz'" in refuse(capsys, clip, models, "--config.training.stepz=1")
 
@@ -86,10 +87,33 @@ def test_a_study_is_a_chain_and_goes_on_where_it_was_stopped(clip, tmp_path, cap
   assert capsys.readouterr().out == ""
   assert again.results == report.results
 
-  # More steps for the first would leave the second behind.
-  asked.configs["ssf"].training.steps = 4
-  with pytest.raises(errors.RunError, match="delete it"):
-    study.legs(asked)
+  # Killed between the last checkpoint and the note of the export: that is made again.
+  second.paths.summary.unlink()
+  third = study.carry_out(asked)
+  assert [r.bpp for r in third.results] == [r.bpp for r in report.results]
+
+  # What is asked for otherwise than it was done is refused.
+  training = asked.configs["ssf"].training
+  for field, value, why in (
+    ("seed", 1, "another config: training.seed"),
+    ("steps", 1, "for 2 steps, not 1"),
+    ("steps", 4, "to be trained further"),
+  ):
+    before = training[field]
+    training[field] = value
+    with pytest.raises(errors.RunError, match=why):
+      study.legs(asked)
+    training[field] = before
+  with pytest.raises(errors.RunError, match="not of .*beta=0.003"):
+    study.legs(asked._replace(betas=(0.001, 0.003, 0.01)))
+
+
+def test_a_codec_of_variable_rate_is_trained_once(clip):
+  asked, _ = parse(
+    clip, "--models=ssf", "--config_size=tiny", "--config.model.variable_rate"
+  )
+  (leg,) = study.legs(asked)["ssf"]
+  assert leg.paths.model_dir.name == "variable_rate"
 
 
 def make_result(codec, setting, bpp, psnr):

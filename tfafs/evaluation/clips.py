@@ -1,6 +1,7 @@
 """Clips to evaluate on: videos that can be read more than once, a frame at a time."""
 
 import itertools
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -101,6 +102,14 @@ def as_clip(
     lambda: frames,
     max_frames,
   )
+
+
+def signature(clip: Clip) -> list:
+  """Name, bytes and time of change of a clip's file: others when it is another."""
+  if clip.path is None:
+    return [clip.name, None, None]
+  status = os.stat(clip.path)
+  return [clip.name, status.st_size, int(status.st_mtime)]
 
 
 def find_clips(

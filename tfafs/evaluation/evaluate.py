@@ -97,7 +97,7 @@ def evaluate(
       **{"frames": frames, "gop": gop, "raw_size": raw_size, "ms_ssim": with_ms_ssim},
       **({"qualities": list(qualities)} if qualities else {}),
     },
-    inputs,
+    videos,
   )
 
   results, originals, decoded = [], {}, {}
@@ -246,11 +246,11 @@ def about_this_run() -> dict:
   }
 
 
-def _about(models, baselines, settings, inputs) -> dict:
+def _about(models, baselines, settings, videos) -> dict:
   return {
     **about_this_run(),
     "settings": settings,
-    "inputs": [os.path.basename(os.path.normpath(path)) for path in inputs],
+    "inputs": [clips.signature(clip) for clip in videos],
     "models": [
       {"path": str(model.codec.path), "setting": model.setting, **model.codec.metadata}
       for model in models

@@ -30,7 +30,7 @@ class TrainedModel(NamedTuple):
   steps: list[int]
   """Of each training, in the order of `betas`; each but the first goes on from the
   weights of the one before."""
-  betas: list[float]
+  betas: list
   steps_per_second: Optional[float]
   """Of the first training."""
 

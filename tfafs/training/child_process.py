@@ -6,14 +6,16 @@ process that trains many models one after the other grows with each.
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import sys
+import threading
+import traceback
+from multiprocessing import connection
 
 
 def run(function, *arguments):
-  """Calls a function in a new process.
-
-  Ctrl-C reaches that process too, which ends as it would alone; SIGTERM is passed on.
+  """Calls a function in a new process, to which Ctrl-C and SIGTERM are passed on.
 
   Args:
     function: Of a module, so that the new process finds it.
@@ -28,37 +30,45 @@ def run(function, *arguments):
   context = multiprocessing.get_context("spawn")
   receiver, sender = context.Pipe(duplex=False)
   process = context.Process(target=_report, args=(sender, function, arguments))
-  with _signals_left_to(process):
+  with _signals_passed_on_to(process):
     process.start()
     sender.close()
     try:
-      value, error = receiver.recv()
+      value, error, trace = receiver.recv()
     except EOFError:
       process.join()
       sys.exit(128 - process.exitcode if process.exitcode < 0 else process.exitcode)
     process.join()
   if error is not None:
-    raise error
+    raise error from RuntimeError(f"in a process of its own:\n{trace}")
   return value
 
 
 def _report(sender, function, arguments):
+  # Out of the terminal's group: signals come once, from the process that passes them on.
+  os.setpgid(0, 0)
+  threading.Thread(target=_end_with_parent, daemon=True).start()
   try:
-    sender.send((function(*arguments), None))
-  except Exception as error:
-    sender.send((None, error))
-  except KeyboardInterrupt as error:
-    sender.send((None, error))
+    sender.send((function(*arguments), None, ""))
+  except (Exception, KeyboardInterrupt) as error:
+    sender.send((None, error, traceback.format_exc()))
+
+
+def _end_with_parent():
+  """Keeps no training alive that nobody waits for."""
+  connection.wait([multiprocessing.parent_process().sentinel])
+  os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def _signals_left_to(process):
-  """Keeps Ctrl-C from this process, and passes SIGTERM on to the other."""
-  handlers = {
-    signal.SIGINT: lambda *_: None,
-    signal.SIGTERM: lambda *_: process.terminate(),
-  }
-  before = {number: signal.signal(number, h) for number, h in handlers.items()}
+def _signals_passed_on_to(process):
+  def pass_on(number, _):
+    if process.pid is not None:
+      with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+
+  numbers = (signal.SIGINT, signal.SIGTERM)
+  before = {number: signal.signal(number, pass_on) for number in numbers}
   try:
     yield
   finally:

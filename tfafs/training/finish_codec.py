@@ -136,7 +136,7 @@ def evaluate(config, paths) -> Evaluation:
     for crf in X264_CRF:
       x264 = classical.ClassicalCodec("x264", crf)
       x264_results.append(rd_curves.evaluate_clip(x264, clip, GOP, with_ms_ssim=False))
-  levels = None
+  levels, level_results = None, []
   if codec.max_quality is not None:
     levels = []
     first = _clip(config, 0)
@@ -144,6 +144,7 @@ def evaluate(config, paths) -> Evaluation:
       at_level = neural.NeuralCodec(codec, quality=quality)
       result = rd_curves.evaluate_clip(at_level, first, GOP, with_ms_ssim=False)
       levels.append(LevelResult(quality, result.bpp, result.psnr))
+      level_results.append(result)
   estimated = sum(sum(clip.part_bits.values()) for clip in results)
   written = 8 * sum(clip.payload_bytes for clip in results)
   psnr = _mean(results, "psnr")
@@ -151,7 +152,7 @@ def evaluate(config, paths) -> Evaluation:
   nearest = min(x264_curve.points, key=lambda point: abs(point.psnr - psnr))
   return Evaluation(
     num_clips=len(results),
-    num_frames=sum(clip.num_frames for clip in results),
+    num_frames=sum(clip.num_frames for clip in results + level_results),
     width=results[0].width,
     height=results[0].height,
     bpp=_mean(results, "bpp"),
@@ -159,7 +160,7 @@ def evaluate(config, paths) -> Evaluation:
     psnr=psnr,
     encode_fps=_mean(results, "encode_fps"),
     decode_fps=_mean(results, "decode_fps"),
-    mismatched_frames=sum(clip.mismatched_frames for clip in results),
+    mismatched_frames=sum(clip.mismatched_frames for clip in results + level_results),
     x264_bpp=nearest.bpp,
     x264_psnr=nearest.psnr,
     levels=levels,

@@ -56,7 +56,7 @@ def guarded(job) -> int:
   resume = "The same command goes on from there."
   try:
     job()
-  except errors.RunError as error:
+  except ValueError as error:  # RunError among them.
     cli.fail(str(error))
   except OSError as error:
     cli.fail(cli.describe_error(error))

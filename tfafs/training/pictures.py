@@ -45,7 +45,7 @@ def frame_picture(model_dir, video, index: int, path) -> None:
   Args:
     model_dir: Directory of a run of `bin/train`.
     video: Video file or folder.
-    index: Number of the frame, from 1 on.
+    index: Number of the frame, from 0 on; the parts need one before it.
     path: PNG to write.
 
   Raises:
@@ -78,7 +78,7 @@ def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
     model_dir: Directory of a run, or None.
     saved_models: Folders of exported codecs.
     video: Video file or folder.
-    index: Number of the frame, from 1 on.
+    index: Number of the frame, from 0 on; the parts need one before it.
     gop: Distance of I frames of the crops.
     codecs: Baselines of the crops.
     crf: Their constant rate factors, whole numbers as text.

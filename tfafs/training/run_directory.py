@@ -16,6 +16,7 @@ from tfafs.training import errors
 CHANGEABLE = frozenset(
   {
     "training.steps",
+    "training.warm_start",
     "model.export_precision",
     "training.log_every",
     "training.checkpoint_every",

@@ -9,7 +9,6 @@ stopped goes on with the same command.
 import contextlib
 import io
 import json
-import os
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -26,11 +25,13 @@ from tfafs.evaluation import (
   study_report,
 )
 from tfafs.models import registry
+from tfafs.models.codec import export
 from tfafs.training import (
   checkpoints,
   child_process,
   errors,
   main_job,
+  reports,
   run,
   run_directory,
 )
@@ -96,48 +97,78 @@ def check(study: Study):
     raise ValueError(
       f"--anchor={study.anchor} is not among --models={','.join(study.configs)}."
     )
-  if (
-    not study.betas or min(study.betas) <= 0 or len(set(study.betas)) < len(study.betas)
-  ):
+  betas = study.betas
+  if not betas or not all(beta > 0 for beta in betas) or len(set(betas)) < len(betas):
     raise ValueError("--betas: give different numbers above 0, such as 3e-4,1e-3.")
-  if study.anneal_steps < 1 and len(study.betas) > 1:
+  if study.anneal_steps < 1 and len(betas) > 1:
     raise ValueError("--anneal_steps must be at least 1.")
+  if study.baselines and not study.crf:
+    raise ValueError("--crf: name at least one constant rate factor, or --baselines=")
   for name in study.baselines:
     for crf in study.crf:
       classical.ClassicalCodec(name, crf)
   for config in study.configs.values():
     run.check(config)
-  clips.find_clips(study.inputs, study.frames)
+  for clip in clips.find_clips(study.inputs, study.frames):
+    if min(clip.width, clip.height) < export.MIN_SIZE:
+      raise ValueError(
+        f"{clip.name} is {clip.width}x{clip.height}; codecs take frames from "
+        f"{export.MIN_SIZE}x{export.MIN_SIZE} up"
+      )
 
 
 def legs(study: Study) -> dict:
   """The trainings of each codec, in order: a list of `Leg` by name.
 
+  A codec of variable rate has all its rates in one.
+
   Raises:
-    RunError: if a training began with the weights of one that is not finished now.
+    RunError: if a run that is there is not the one that is asked for.
   """
   result = {}
   for name, base in study.configs.items():
     chain = result[name] = []
-    for beta in study.betas:
+    for beta in [None] if base.model.variable_rate else study.betas:
       config = base.copy_and_resolve_references()
-      config.model.beta = beta
+      if beta is not None:
+        config.model.beta = beta
       if chain:
         config.training.warm_start = str(chain[-1].paths.model_dir)
         config.training.steps = study.anneal_steps
         # The motion has learned what this is for.
         config.training.shift_weight = 0.0
-      folder = pathlib.Path(study.runs_dir) / name / f"beta={beta:g}"
-      paths = run_directory.run_paths(folder)
+      setting = "variable_rate" if beta is None else f"beta={beta!r}"
+      paths = run_directory.run_paths(pathlib.Path(study.runs_dir) / name / setting)
       leg = Leg(config, paths, checkpoints.newest_step(paths.checkpoints))
-      if chain and chain[-1].steps_left and leg.steps_done:
-        raise errors.RunError(
-          f"{folder} began with the weights of {chain[-1].paths.model_dir}, which is "
-          "to be trained further: delete it to train it again, or use another "
-          "--runs_dir."
-        )
+      _check_leg(leg, chain)
       chain.append(leg)
   return result
+
+
+def _check_leg(leg, chain):
+  """Refuses a run of another config, of more steps, or of another beginning."""
+  if not leg.steps_done:
+    return
+  folder, steps = leg.paths.model_dir, leg.config.training.steps
+  remedy = "Delete it to train it again, or use another --runs_dir."
+  run_directory.check_config(leg.paths, leg.config)
+  if leg.steps_done > steps:
+    raise errors.RunError(
+      f"{folder} has been trained for {leg.steps_done} steps, not {steps}. {remedy}"
+    )
+  if not chain:
+    return
+  began = run_directory.load_config(leg.paths).training.warm_start
+  if pathlib.Path(began).name != chain[-1].paths.model_dir.name:
+    raise errors.RunError(
+      f"{folder} began with the weights of {began}, not of "
+      f"{chain[-1].paths.model_dir}. {remedy}"
+    )
+  if chain[-1].steps_left:
+    raise errors.RunError(
+      f"{folder} began with the weights of {began}, which is to be trained further. "
+      f"{remedy}"
+    )
 
 
 def measure_speed(config) -> float:
@@ -226,8 +257,13 @@ def _train(leg):
 
 def _is_exported(leg):
   with contextlib.suppress(OSError, ValueError, KeyError):
-    return _figures(leg)["steps"] == leg.config.training.steps
+    steps = _figures(leg)["steps"]
+    return _saved_model(leg).exists() and steps == leg.config.training.steps
   return False
+
+
+def _saved_model(leg):
+  return leg.paths.saved_model / "saved_model.pb"
 
 
 def _figures(leg):
@@ -236,12 +272,7 @@ def _figures(leg):
 
 def _store_figures(leg, result):
   """Notes a training; comes after the export, which it vouches for."""
-  figures = {
-    "steps": result.steps,
-    "steps_per_second": result.steps_per_second,
-    "logs": result.logs,
-  }
-  text = json.dumps({"training": figures}, indent=2)
+  text = json.dumps({"training": reports.training_figures(result)}, indent=2)
   run_directory.write_text(leg.paths.summary, text + "\n")
 
 
@@ -257,15 +288,18 @@ def _settings(study):
 def _is_current(study, folder, leg, baselines=()) -> bool:
   """Whether an evaluation is there that was made of this codec as it is asked for."""
   try:
-    about = json.loads((folder / "evaluation.json").read_text("utf-8"))["about"]
+    path = folder / "evaluation.json"
+    about = json.loads(path.read_text("utf-8"))["about"]
   except (OSError, ValueError, KeyError):
+    return False
+  if leg and _saved_model(leg).stat().st_mtime > path.stat().st_mtime:
     return False
   wanted = [(name, f"crf={crf}") for name in baselines for crf in sorted(study.crf)]
   steps = [leg.config.training.steps] if leg else []
+  videos = clips.find_clips(study.inputs, study.frames)
   return (
     about["settings"] == _settings(study)
-    and about["inputs"]
-    == [os.path.basename(os.path.normpath(path)) for path in study.inputs]
+    and about["inputs"] == [clips.signature(clip) for clip in videos]
     # A codec of variable rate is several, one for each quality.
     and sorted({model["steps"] for model in about["models"]}) == steps
     and [(b["name"], b["setting"]) for b in about["baselines"]] == wanted
@@ -274,17 +308,24 @@ def _is_current(study, folder, leg, baselines=()) -> bool:
 
 def _evaluate(study, folder, leg, baselines):
   if not _is_current(study, folder, leg, baselines):
-    child_process.run(
-      _evaluate_files,
-      *([str(leg.paths.saved_model)] if leg else [], study.inputs, str(folder)),
-      *(study.frames, study.gop, baselines, study.crf, None, study.ms_ssim),
-    )
+    saved_models = [str(leg.paths.saved_model)] if leg else []
+    child_process.run(_evaluate_files, study, folder, saved_models, baselines)
   return files.read_results(folder / "evaluation.json")
 
 
-def _evaluate_files(*arguments):
+def _evaluate_files(study, folder, saved_models, baselines):
   main_job.choose_logs()
-  evaluate.evaluate(*arguments, log=lambda line: print(line, flush=True))
+  evaluate.evaluate(
+    saved_models,
+    study.inputs,
+    str(folder),
+    frames=study.frames,
+    gop=study.gop,
+    codecs=baselines,
+    crf=study.crf,
+    with_ms_ssim=study.ms_ssim,
+    log=lambda line: print(line, flush=True),
+  )
 
 
 def _describe(name, chain) -> study_report.TrainedModel:
@@ -294,8 +335,15 @@ def _describe(name, chain) -> study_report.TrainedModel:
     complexity=cost,
     seed=chain[0].config.training.seed,
     steps=[leg.config.training.steps for leg in chain],
-    betas=[leg.config.model.beta for leg in chain],
+    betas=_betas(chain),
     steps_per_second=_figures(chain[0])["steps_per_second"],
+  )
+
+
+def _betas(chain):
+  first = chain[0].config.model
+  return (
+    [list(first.betas)] if first.variable_rate else [x.config.model.beta for x in chain]
   )
 
 

@@ -167,20 +167,21 @@ print(np.abs(frame.numpy() - sent).mean())
 
 def test_the_index_branch_of_the_export_is_integers_on_the_cpu(signatures):
   graph = signatures["decode_inter"].graph.as_graph_def()
-  nodes = {n.name: n for f in graph.library.function for n in f.node_def}
-  nodes.update({n.name: n for n in graph.node})
-  pinned = [
-    n
-    for n in nodes.values()
-    if n.op in ("Conv2D", "Conv2DBackpropInput") and "index/" in n.name
-  ]
-  assert len(pinned) == 7  # Three layers for motion, four for the residual.
-  for node in pinned:
-    assert "CPU:0" in node.device
-    kernel = nodes[node.input[1].split(":")[0]]
-    assert kernel.op == "Const"
-    value = tf.make_ndarray(kernel.attr["value"].tensor)
-    np.testing.assert_array_equal(value, np.round(value))
+  types = []
+  for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
+    by_name = {node.name: node for node in nodes}
+    for node in nodes:
+      if node.op in ("Conv2D", "Conv2DBackpropInput") and "index/" in node.name:
+        assert "CPU:0" in node.device
+        kernel = by_name[node.input[1].split(":")[0]]
+        if kernel.op == "Cast":
+          kernel = by_name[kernel.input[0].split(":")[0]]
+        assert kernel.op == "Const"
+        value = tf.make_ndarray(kernel.attr["value"].tensor)
+        np.testing.assert_array_equal(value, np.round(value))
+        types.append(tf.dtypes.as_dtype(node.attr["T"].type))
+  # Three layers for motion, four for the residual, in either arithmetic.
+  assert sorted(t.name for t in types) == ["float32"] * 7 + ["float64"] * 7
 
 
 def test_fingerprint_follows_what_decoding_reads(tiny_codec, monkeypatch):

@@ -116,11 +116,13 @@ class IndexNetwork(tf.keras.layers.Layer):
     if integers is None:
       integers = Frozen([None] * len(self._layers), self._level_offsets())
 
-    def indexes(dtype):
-      return tf.cast(self._indexes(hyper, size, symbols, integers, dtype), tf.float32)
-
     if wide is None:
-      return indexes(tf.float32)
+      return self._indexes(hyper, size, symbols, integers, tf.float32)
+
+    def indexes(dtype):
+      with tf.device("/cpu:0"):  # A branch does not inherit the device it is called on.
+        return tf.cast(self._indexes(hyper, size, symbols, integers, dtype), tf.float32)
+
     return tf.cond(wide, lambda: indexes(tf.float64), lambda: indexes(tf.float32))
 
   def _indexes(self, hyper, size, symbols, integers, dtype):
