@@ -11,6 +11,8 @@ import ml_collections
 
 from tfafs.training import errors
 
+# What fields that came later were before they were there.
+BEFORE = {"model.scale_space.volume": "pyramid"}
 # What may change between a run and its continuation: how long it is, what it reports
 # and where its data lies. Any other change would make the result a mixture of two.
 CHANGEABLE = frozenset(
@@ -150,8 +152,9 @@ def check_config(paths: RunPaths, config):
   differing = [
     f"{name} (was {old.get(name, 'not set')!r}, now {new.get(name, 'not set')!r})"
     for name in sorted({*old, *new})
-    # A field that came later is off in runs that began before it.
-    if (old.get(name) or None) != (new.get(name) or None) and name not in CHANGEABLE
+    # A field that came later is off in runs that began before it, or as `BEFORE` says.
+    if (old.get(name, BEFORE.get(name)) or None) != (new.get(name) or None)
+    and name not in CHANGEABLE
   ]
   if differing:
     raise errors.RunError(
