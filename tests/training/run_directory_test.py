@@ -81,6 +81,17 @@ def test_a_run_from_before_a_field_goes_on(paths):
     run_directory.check_config(paths, config)
 
 
+def test_runs_from_before_a_choice_of_volumes_go_on(paths):
+  run_directory.store_config(paths, toy.get_config())
+  bind(paths)
+  config = toy.get_config()
+  config.model.scale_space = {"volume": "pyramid"}
+  run_directory.check_config(paths, config)
+  config.model.scale_space.volume = "blur"
+  with pytest.raises(errors.RunError, match=r"scale_space\.volume"):
+    run_directory.check_config(paths, config)
+
+
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '"text"'])
 def test_damaged_config(paths, text):
   paths.config.write_text(text)

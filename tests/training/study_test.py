@@ -104,7 +104,7 @@ def test_a_study_is_a_chain_and_goes_on_where_it_was_stopped(clip, tmp_path, cap
     with pytest.raises(errors.RunError, match=why):
       study.legs(asked)
     training[field] = before
-  with pytest.raises(errors.RunError, match="not of .*beta=0.003"):
+  with pytest.raises(errors.RunError, match=r"not of .*beta=0\.003"):
     study.legs(asked._replace(betas=(0.001, 0.003, 0.01)))
 
 

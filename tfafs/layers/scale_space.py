@@ -98,8 +98,8 @@ def gaussian_blurs(image, num_levels: int = 5, base_scale: float = 1.0):
 VOLUMES = {"pyramid": gaussian_pyramid, "blur": gaussian_blurs}
 
 
-def volume(kind: str, image, num_levels: int, base_scale: float):
-  """Scale-space volume of a kind of `VOLUMES`; arguments and result as theirs.
+def volume_of(kind: str):
+  """The function of `VOLUMES` that a kind names.
 
   Raises:
     ValueError: There is no such kind.
@@ -108,4 +108,4 @@ def volume(kind: str, image, num_levels: int, base_scale: float):
     raise ValueError(
       f"scale_space.volume is {kind!r}: give one of {', '.join(map(repr, VOLUMES))}."
     )
-  return VOLUMES[kind](image, num_levels, base_scale)
+  return VOLUMES[kind]

@@ -78,9 +78,15 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
         `motion_search`, `scale_space.num_levels`, `.base_scale` and `.volume`.
       style: `convolutional.Style` of the motion decoder.
       gain: Whether the scale is learned.
+
+    Raises:
+      ValueError: `scale_space.volume` names no volume.
     """
     super().__init__(name="transform")
-    self._volume = config.scale_space
+    self._num_levels = config.scale_space.num_levels
+    self._base_scale = config.scale_space.base_scale
+    # Configs of trained codecs may be older than the choice of a volume.
+    self._volume_of = scale_space.volume_of(config.scale_space.get("volume", "pyramid"))
     self._gain = gain
     self._decoder = _motion_synthesis(config, 6 if gain else 3, style)
 
@@ -96,14 +102,10 @@ class ScaleSpaceTransform(tf.keras.layers.Layer):
     """
     field = convolutional.crop_like(self._decoder(motion), reference)
     field = tf.cast(field, tf.float32)
-    config = self._volume
     depth = quantization.clip_straight_through(
-      field[..., 2] + self._start_depth, 0.0, float(config.num_levels)
+      field[..., 2] + self._start_depth, 0.0, float(self._num_levels)
     )
-    # Configs of trained codecs may be older than the choice of a volume.
-    volume = scale_space.volume(
-      config.get("volume", "pyramid"), reference, config.num_levels, config.base_scale
-    )
+    volume = self._volume_of(reference, self._num_levels, self._base_scale)
     shift = warping.scale_space_warp(volume, FLOW_UNIT * field[..., :2], depth)
     if not self._gain:
       return ShiftAndScale(shift, tf.ones_like(shift))
