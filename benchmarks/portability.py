@@ -78,8 +78,15 @@ class Coder:
     if mode == "xla":
       compile_methods(model.intra, "call", "reconstruct")
       compile_methods(model.inter, "call", "reconstruct")
-    # Shapes are static in these calls: frames have one size.
-    graph = tf.function if mode == "graph" else lambda f: f
+
+    def graph(function):
+      def at_middle_quality(*arguments):
+        with model.rates.at(None):  # Which only codecs of variable rate have.
+          return function(*arguments)
+
+      # Shapes are static in these calls: frames have one size.
+      return tf.function(at_middle_quality) if mode == "graph" else at_middle_quality
+
     coder, unpack = self._coder, self._coder.state_format.unpack
     self._encode_intra = graph(lambda x: self._told(coder.encode_intra(x)))
     self._encode_inter = graph(

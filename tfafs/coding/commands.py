@@ -81,7 +81,7 @@ def compress(
 
   source, output = _two_paths(arguments)
   wanted = target.choose(target_bpp, target_psnr, quality)
-  if wanted and source == _STDIO:
+  if wanted and (source == _STDIO or stat.S_ISFIFO(os.stat(source).st_mode)):
     raise ValueError(f"--target_{wanted.measure} reads IN again and again: give a file")
   if target_frames and not wanted:
     raise ValueError("--target_frames is for a --target_bpp or --target_psnr: give one")
@@ -112,6 +112,10 @@ def compress(
         quality=quality,
         **options,
       )
+  if wanted:
+    trial = target.Trial(quality, summary.bits_per_pixel, summary.psnr)
+    if not wanted.is_met(trial):
+      print(f"{output} misses {wanted}, which its first frames met", file=sys.stderr)
   rate = summary.frames / summary.seconds
   print(
     f"{output}: {summary.frames} frames {summary.width}x{summary.height}, "

@@ -47,12 +47,14 @@ def compare_all(curves: Sequence[rd_curves.Curve]) -> list[CurveComparison]:
         anchor.codec in classical.ENCODERS if is_model else anchor.codec == "x265"
       )
       if wanted and anchor.clip == curve.clip and anchor.codec != curve.codec:
-        result += [
-          compare(curve, anchor, metric)
-          for metric in METRICS
-          if _has(curve, metric) and _has(anchor, metric)
-        ]
+        metrics = shared_metrics(curve, anchor)
+        result += [compare(curve, anchor, metric) for metric in metrics]
   return result
+
+
+def shared_metrics(curve: rd_curves.Curve, other: rd_curves.Curve) -> list[str]:
+  """Those of `METRICS` that all points of both curves have."""
+  return [name for name in METRICS if _has(curve, name) and _has(other, name)]
 
 
 def compare(

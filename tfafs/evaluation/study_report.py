@@ -72,9 +72,10 @@ def make_study(about, models, anchor, results) -> Study:
     curves = rd_curves.mean_curves(results) + curves
   anchors = {curve.clip: curve for curve in curves if curve.codec == anchor}
   compared = [
-    comparisons.compare(curve, anchors[curve.clip])
+    comparisons.compare(curve, anchors[curve.clip], metric)
     for curve in curves
     if curve.clip in anchors and report.is_model(curve.codec) and curve.codec != anchor
+    for metric in comparisons.shared_metrics(curve, anchors[curve.clip])
   ]
   compared += [
     item for item in comparisons.compare_all(curves) if report.is_model(item.codec)
@@ -102,7 +103,6 @@ def write(study: Study, folder: str) -> None:
 def html(study: Study) -> str:
   """The page, which needs no other file."""
   title = study.curves[0].clip
-  psnr = [item for item in study.comparisons if item.metric == "psnr"]
   clips = {}
   for result in study.results:
     clips.setdefault(result.clip, result)
@@ -112,8 +112,10 @@ def html(study: Study) -> str:
     title=title,
     rd_plot=report.embed(plots.rd_plot(_curves_of(study, title))),
     curves=_curves_of(study, title),
-    bd_rates=report.bd_rate_table([c for c in psnr if c.clip == title]),
-    clip_bd_rates=report.bd_rate_table([c for c in psnr if c.clip != title]),
+    bd_rates=report.bd_rate_table([c for c in study.comparisons if c.clip == title]),
+    clip_bd_rates=report.bd_rate_table(
+      [c for c in study.comparisons if c.clip != title]
+    ),
     clips=[
       ClipPlot(about, report.embed(plots.rd_plot(_curves_of(study, name))))
       for name, about in clips.items()
@@ -137,11 +139,12 @@ def text(study: Study) -> str:
       lines.append(f"{label:<22}{point.setting:<16}{point.bpp:9.4f}{point.psnr:8.2f}")
   lines.append("")
   for item in study.comparisons:
-    if item.metric == "psnr":
-      value = item.bd_rate.value
-      figure = f"{value:+.1f} %" if value is not None else f"- ({item.bd_rate.reason})"
-      anchor = plots.label(item.anchor)
-      lines.append(f"BD-rate of {item.codec} against {anchor}, {item.clip}: {figure}")
+    value = item.bd_rate.value
+    figure = f"{value:+.1f} %" if value is not None else f"- ({item.bd_rate.reason})"
+    lines.append(
+      f"BD-rate of {item.codec} against {plots.label(item.anchor)}, "
+      f"{report.METRIC_LABELS[item.metric]}, {item.clip}: {figure}"
+    )
   return "\n".join(lines)
 
 

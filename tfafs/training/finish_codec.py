@@ -16,7 +16,7 @@ from tfafs import datasets
 from tfafs.coding import codec as exported
 from tfafs.coding import video_writer
 from tfafs.evaluation import classical, clips, neural, rd_curves
-from tfafs.training import errors, run_directory
+from tfafs.training import errors, reports, run_directory
 
 NUM_FRAMES = 16
 GOP = 12
@@ -101,7 +101,7 @@ def report(result, evaluation):
     RunError: if a decoded frame differs from the encoder's reconstruction.
   """
   paths = result.paths
-  training = _training_figures(result)
+  training = reports.training_figures(result)
   summary = {"training": training, "evaluation": evaluation._asdict()}
   run_directory.write_text(paths.summary, json.dumps(summary, indent=2) + "\n")
   print(table(training, evaluation))
@@ -200,21 +200,6 @@ def _mean(results, field):
   return float(np.mean([getattr(result, field) for result in results]))
 
 
-def _training_figures(result):
-  """Figures of the training, or of the call that finished it if this did nothing."""
-  figures = {
-    "steps": result.steps,
-    "steps_per_second": result.steps_per_second,
-    "logs": result.logs,
-  }
-  if not result.steps_done:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-      summary = json.loads(result.paths.summary.read_text(encoding="utf-8"))
-      if summary["training"]["steps"] == result.steps:
-        return summary["training"]
-  return figures
-
-
 def table(training, evaluation) -> str:
   """The printed table.
 
@@ -226,10 +211,7 @@ def table(training, evaluation) -> str:
     Several lines.
   """
   e = evaluation
-  steps = str(training["steps"])
-  if training["steps_per_second"]:
-    steps += f" ({training['steps_per_second']:.3g} steps/s)"
-  rows = [("trained for, steps", steps)]
+  rows = [("trained for, steps", reports.steps_text(training))]
   if "loss" in training["logs"]:
     rows.append(("loss at the end of training", f"{training['logs']['loss']:.4g}"))
   same = "yes, every frame"
@@ -254,10 +236,7 @@ def table(training, evaluation) -> str:
   for level in e.levels or ():
     figures = f"{level.bpp:.4f} bits per pixel, {level.psnr:.2f} dB"
     rows.append((f"first clip at quality {level.quality}", figures))
-  width = max(len(name) for name, _ in rows)
-  rule = "-" * (width + 2 + max(len(value) for _, value in rows))
-  lines = [f"{name:<{width}}  {value}" for name, value in rows]
-  return "\n".join(["", rule, *lines, rule])
+  return reports.table(rows)
 
 
 def directions(paths) -> str:
@@ -271,14 +250,11 @@ def directions(paths) -> str:
     ("curves and pictures", paths.tensorboard),
     ("the figures above", paths.summary),
   ]
-  lines = [f"  {name:<30} {path}" for name, path in rows]
   model = f"--saved_model={paths.saved_model}"
-  lines += [
-    "",
-    "Next:",
-    f"  bin/compress YOUR_VIDEO.mp4 clip.tfafs {model}",
-    f"  bin/decompress clip.tfafs clip.mkv {model}",
-    f"  bin/evaluate YOUR_VIDEO.mp4 --output_dir=report {model}",
-    f"  tensorboard --logdir={paths.tensorboard}",
+  next_steps = [
+    f"bin/compress YOUR_VIDEO.mp4 clip.tfafs {model}",
+    f"bin/decompress clip.tfafs clip.mkv {model}",
+    f"bin/evaluate YOUR_VIDEO.mp4 --output_dir=report {model}",
+    f"tensorboard --logdir={paths.tensorboard}",
   ]
-  return "\n".join(["", "Where everything lies:", *lines])
+  return reports.places(rows, next_steps)

@@ -95,8 +95,7 @@ class Rates:
       return Draw(None, self._beta, 1.0)
     last = self.levels.num_levels - 1
     if seed is None:
-      quality = tf.constant(last / 2) if quality is None else quality
-      quality = tf.reshape(tf.cast(quality, tf.float32), [1])
+      quality = self._normalised(quality)
     else:
       # A stream of its own: the noise of the latents is what it is with one rate.
       seed = tf.random.experimental.stateless_fold_in(seed, 1)
@@ -117,13 +116,15 @@ class Rates:
     """
     if self.levels is None:
       return contextlib.nullcontext()
+    quality = self._normalised(quality)
+    return self.levels.at(conditional.level_weights(quality, self.levels.num_levels))
+
+  def _normalised(self, quality):
+    """Qualities [batch or 1] in range: the index network is exact in sixteenths only."""
     last = self.levels.num_levels - 1
-    if quality is None:
-      quality = tf.constant(last / 2)
-    # Exact in the index network only as multiples of a sixteenth.
+    quality = tf.cast(last / 2 if quality is None else quality, tf.float32)
     quality = tf.reshape(tf.clip_by_value(quality, 0.0, float(last)), [-1])
-    quality = tf.round(quality * STEPS) / STEPS
-    return self.levels.at(conditional.level_weights(quality, last + 1))
+    return tf.round(quality * STEPS) / STEPS
 
   def metadata(self) -> dict:
     """What the metadata of an exported codec say of its rates."""
