@@ -25,7 +25,7 @@ def make_frames():
 
 @pytest.fixture(params=["stat_ssf_sp", "ssf_tp of variable rate"])
 def codec(request, tiny_codec):
-  """One whose index reads the motion, one whose index reads the frame before, and levels."""
+  """Its index reads the motion; or the frame before, and a level of quality."""
   if request.param == "stat_ssf_sp":
     return tiny_codec
   config = registry.load_config("ssf_tp", "tiny")
