@@ -23,9 +23,9 @@ config.training.decay_at = 1.0
 run.train(config, "whole")
 config.training.steps = 4
 run.train(config, "run")
-config = registry.load_config("af1", "tiny")
+config = registry.load_config("af2", "tiny")
 config.model.dequantization = "uniform"
-finish_video.finish(config, run.train(config, "af1"))
+finish_video.finish(config, run.train(config, "af2"))
 """
 
 
@@ -134,8 +134,23 @@ def test_runs_are_measured_side_by_side(runs, capsys):
 def test_a_flow_over_white_noise_finishes(runs):
   folder, (output, _) = runs
   assert "uniform dequantisation" in output and "at most" not in output
-  summary = json.loads((folder / "af1" / "summary.json").read_text())
+  summary = json.loads((folder / "af2" / "summary.json").read_text())
   assert summary["evaluation"]["test"]["kl"] == 0
+
+
+def test_the_printed_command_samples(runs):
+  """Of two flows, which read more frames than samples go on from else."""
+  folder, (output, _) = runs
+  options = re.search(r"bin/sample (.*)", output)[1].split()
+  assert "--model_dir=af2" in options
+  process = subprocess.run(
+    [sys.executable, str(BIN / "sample"), *options],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+  )
+  assert process.returncode == 0, process.stderr
+  assert (folder / "samples.mp4").exists()
 
 
 def test_the_documented_use_of_the_saved_model_runs(runs, monkeypatch):

@@ -17,7 +17,7 @@ def run(
   output,
   video=None,
   count: int = 6,
-  num_context: int = 5,
+  num_context=None,
   num_frames: int = 15,
   temperature: float = 1.0,
   seed: int = 0,
@@ -30,7 +30,7 @@ def run(
     video: Video file or folder whose first frames are the context of all samples; by
       default, each sample goes on with another test clip of the run's data.
     count: Samples.
-    num_context: Frames given.
+    num_context: Frames given; `video_report.context_frames` by default.
     num_frames: Frames drawn.
     temperature: Factor of the deviations from the mean of every draw.
     seed: Of the draws and of the test clips.
@@ -55,6 +55,8 @@ def run(
     cli.fail(f"{paths.saved_model} is missing: let bin/train finish this run")
   loaded = tf.saved_model.load(str(paths.saved_model))
   burn_in = int(loaded.burn_in)
+  if num_context is None:
+    num_context = video_report.context_frames(burn_in)
   if num_context < burn_in:
     cli.fail(
       f"--context={num_context}: {config.model.name} goes on from {burn_in} frames or "

@@ -79,7 +79,6 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
     files.write(folder / file, content)
     drawn[label] = folder / file
 
-  context = context_frames(model)
   data = list(
     clips.evaluation_dataset(config.data, config.data.num_frames, SAMPLES, "test", seed)
   )
@@ -100,19 +99,21 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
       curve, evaluation.test.data_correlation, name
     )
     put("correlation during training", "correlation.png", content)
-  given = x[:, :context]
+  given = x[:, : context_frames(model.burn_in)]
+  context = given.shape[1]  # Clips may be shorter than that.
   more = model.sample(given, DRAWN_FRAMES, (seed, 1), TEMPERATURE)
   whole = np.concatenate([tf.stack(data)[:, :context], more], 1)
   for suffix in (".png", ".gif"):
     path = folder / f"samples{suffix}"
     strips.write(path, strips.to_levels(whole), context)
-    drawn[f"samples after {context} frames, {suffix[1:]}"] = path
+    label = f"samples after {context} frames, temperature {TEMPERATURE}, {suffix[1:]}"
+    drawn[label] = path
   return drawn
 
 
-def context_frames(model) -> int:
+def context_frames(burn_in: int) -> int:
   """Frames that samples go on from: 5, or more where the burn-in wants it, as paper 000."""
-  return max(5, model.burn_in)
+  return max(5, burn_in)
 
 
 def rows(evaluation: VideoEvaluation) -> list:
