@@ -44,7 +44,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   data.time_major = False  # Of "arrays": frames before sequences.
   data.raw_size = ""
   data.fit = "crop"  # Or "stretch": what becomes of frames that are not square.
-  # Of the training sequences, or digits: how many are used (paper 000, Figure 8c).
+  # Of the training sequences, or digits: how many are used.
   data.fraction = 1.0
   data.image_size = 64
   data.channels = 1
@@ -80,7 +80,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
       latent.size, latent.lstm_units, latent.prior_units = 256, 256, (256, 256)
       latent.code_size, latent.filters = 128, (64, 128, 256, 512)
     data.batch_size, data.eval_clips = 16, 1000
-    training.steps = 200_000 if variant.latent else 100_000
+    training.steps = 100_000 if variant.num_flows else 200_000
     training.learning_rate, training.decay_at = 1e-4, 1.0
     training.log_every, training.checkpoint_every = 100, 1000
     training.image_every = 5000

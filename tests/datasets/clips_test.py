@@ -41,6 +41,12 @@ def test_training_clips_are_functions_of_their_number():
   assert not np.any([np.all(a == b) for a in test for b in (*first, *second)])
 
 
+def test_no_training_has_the_seed_of_evaluation():
+  make_dataset(data(), 2, 5, seed=clips.EVALUATION_SEED - 1)
+  with pytest.raises(ValueError, match=r"training\.seed must be from 0 to"):
+    make_dataset(data(), 2, 5, seed=clips.EVALUATION_SEED)
+
+
 def test_starts_are_uniform_and_frames_in_order():
   arrays = list(counting(2, 6)) + list(counting(1, 9) + 100)
   source = sequences.SequenceClips(arrays, "abc", 4, 16, 1)
@@ -96,6 +102,25 @@ def test_folder_of_videos(tmp_path):
     next(iter(make_dataset(config, 2, 9)))
 
 
+@pytest.mark.parametrize("interval", [1, 2])
+def test_first_frames_are_those_of_a_clip(tmp_path, interval):
+  """Also of raw YUV, whose size the config tells: it can be opened in no other way."""
+  levels = np.arange(16, 88, 8, dtype=np.uint8)
+  planes = [np.r_[np.full(32 * 48, y), np.full(2 * 16 * 24, 128)] for y in levels]
+  (tmp_path / "a.yuv").write_bytes(np.stack(planes).astype(np.uint8).tobytes())
+  config = data(dataset="video", path=str(tmp_path / "a.yuv"), raw_size="48x32")
+  config.update(cache_dir=str(tmp_path / "c"), frame_interval=interval)
+  config.test_path = config.path
+  frames = sequences.first_frames(config.path, 4, config)
+  expected = clips.open_source(config, 4, "test").evaluation(0)
+  np.testing.assert_array_equal(frames, expected)
+  # A step of 8 in limited range is one of 9.3 in full range.
+  steps = np.diff(frames[:, 0, 0, 0].astype(int))
+  np.testing.assert_allclose(steps, interval * 8 * 255 / 219, atol=1)
+  with pytest.raises(ValueError, match=f"too short: 10 .* take {9 * interval + 1}"):
+    sequences.first_frames(config.path, 10, config)
+
+
 def test_one_video_is_split_in_time(tmp_path):
   write_video(tmp_path / "a.mkv", 30, 0)
   write_video(tmp_path / "b.mkv", 6, 200)
@@ -135,6 +160,40 @@ def test_arrays(tmp_path):
   np.testing.assert_array_equal(
     clips.open_source(config, 3, "train").evaluation(4), train.evaluation(4)
   )
+
+
+def test_cached_frames(tmp_path):
+  videos = [np.full([n, 4, 4, 1], n, np.uint8) for n in (3, 5)]
+
+  def cached(key="a", videos=(), count=2):
+    return sequences.cached_frames("these", key, videos, count, tmp_path / "c")
+
+  for found in (cached(videos=iter(videos)), cached()):  # Then from the cache.
+    for one, other in zip(found, videos):
+      np.testing.assert_array_equal(one, other)
+  before = sorted((tmp_path / "c").iterdir())
+  with pytest.raises(ValueError, match="these: there are no examples"):
+    cached("b")
+
+  def cut_off():
+    yield videos[0]
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    cached("c", cut_off())
+  with pytest.raises(
+    ValueError, match=r"takes about .* GB more, .*set data\.cache_dir"
+  ):
+    cached("d", iter(videos), count=10**15)
+  assert sorted((tmp_path / "c").iterdir()) == before
+
+  def overtaken():
+    yield videos[0]
+    cached("e", iter(videos))  # Another process, done before this one.
+    yield videos[1]
+
+  assert [len(frames) for frames in cached("e", overtaken())] == [3, 5]
+  assert len(list((tmp_path / "c").iterdir())) == len(before) + 1
 
 
 def test_a_fraction_of_the_training_data(tmp_path):

@@ -1,6 +1,7 @@
 import gzip
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -57,6 +58,22 @@ def test_printed_digits_of_training_and_test_differ():
   seen = {digit.tobytes() for digit in train}
   assert not any(digit.tobytes() in seen for digit in test)
   assert np.all(train.reshape(len(train), -1).max(1) > 128)
+
+
+@pytest.mark.parametrize(
+  "style",
+  [
+    "Sans(-|$)",
+    "Mono",
+    "Serif|STIX",
+    "(Sans|Mono|Serif|General)$",
+    "Bol",
+    "Italic|Oblique",
+  ],
+)
+def test_every_style_of_printed_digits_is_in_training_and_test(style):
+  for fonts in moving_digits._FONTS.values():
+    assert any(re.search(style, font) for font in fonts)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

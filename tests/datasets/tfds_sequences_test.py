@@ -50,8 +50,15 @@ def test_kth(tmp_path):
   config = data("kth", tmp_path / "tfds", tmp_path / "cache", fit="stretch")
   with pytest.raises(ValueError, match="holds no prepared kth"):
     clips.open_source(config, 5, "train")
+  for folder in ("nowhere", "manual/boxing"):
+    config.manual_dir = str(tmp_path / folder)
+    with pytest.raises(ValueError, match=rf"{folder} holds no 00sequences\.txt\. Unpa"):
+      clips.open_source(config, 5, "train")
   config.manual_dir = str(manual)
   with pytest.raises(ValueError, match=r"person22_walking_d2_uncomp\.avi is missing"):
+    clips.open_source(config, 5, "train")
+  write_avi(manual / "walking/person22_walking_d2_uncomp.avi", 13)
+  with pytest.raises(ValueError, match=r"d2_uncomp\.avi has 13 frames; .* wants 5-14"):
     clips.open_source(config, 5, "train")
   write_avi(manual / "walking/person22_walking_d2_uncomp.avi", 20)
   train, test = (clips.open_source(config, 5, s) for s in ("train", "test"))

@@ -40,7 +40,9 @@ def test_figures_of_a_flow_are_those_of_its_density():
   np.testing.assert_allclose(
     figures.bits_per_dimension, losses.mean() / np.log(2), 1e-5
   )
-  np.testing.assert_allclose(figures.standard_error, losses.std() / np.sqrt(20), 1e-4)
+  # The mean's variance: squares about it over n (n - 1).
+  squares = np.sum((losses - losses.mean()) ** 2)
+  np.testing.assert_allclose(figures.standard_error, np.sqrt(squares / 380), 1e-4)
   assert figures.num_clips == 20 and figures.scored_frames == 3
   assert not figures.is_bound and figures.kl == 0
   total = figures.reconstruction - figures.kl + figures.logdet
@@ -81,5 +83,6 @@ def test_the_same_figures_every_time():
   first, second = (video_density.measure(slvm, data(slvm, 3), 5) for _ in range(2))
   assert first == second
   assert first != video_density.measure(slvm, data(slvm, 3), 6)
+  assert video_density.measure(slvm, data(slvm, 1), 5).standard_error is None
   with pytest.raises(ValueError, match="no clip to measure"):
     video_density.measure(slvm, data(slvm, 3).take(0))

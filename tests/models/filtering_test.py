@@ -74,6 +74,17 @@ class Belief(filtering.LatentCell):
     return A * state[0], A**2 * state[1] + Q
 
 
+class ReadingBelief(Belief):
+  """The same, but it is `step` that puts the data into the state, not `posterior`."""
+
+  def posterior(self, state, evidence):
+    return filtering.Posterior(normal(*update(*state, evidence)), state)
+
+  def step(self, state, latent, evidence):
+    belief = state if evidence is None else update(*state, evidence)
+    return super().step(belief, latent, evidence)
+
+
 class Path(filtering.LatentCell):
   """Its state is z_t-1, as in paper 000: q(z_t | z_t-1, x_t), exact but for `error`."""
 
@@ -147,18 +158,46 @@ def test_importance_weights_tighten_the_bound():
   np.testing.assert_allclose(bounds[-1], kalman(x).sum(1), atol=0.05)
 
 
+@pytest.mark.parametrize("cell", [Belief(), ReadingBelief()])
 @pytest.mark.parametrize("length", [6, filtering.UNROLL_UP_TO + 3])
-def test_masked_steps_are_marginalised_and_padding_changes_nothing(length):
+def test_masked_steps_are_marginalised_and_padding_changes_nothing(length, cell):
   x = data(length=length)
   present = np.random.default_rng(1).random(x.shape) < 0.6
   hidden = np.where(present, x, np.nan)
-  terms = run(Belief(), hidden, mask=tf.constant(present), analytic_kl=False)
+  terms = run(cell, hidden, mask=tf.constant(present), analytic_kl=False)
   per_step = (terms.reconstruction - terms.kl)[0]
   np.testing.assert_allclose(per_step, kalman(x, present), 1e-10)
   longer = np.concatenate([hidden, np.full([3, 2], np.nan)], 1)
   mask = tf.constant(np.concatenate([present, np.zeros([3, 2], bool)], 1))
-  padded = run(Belief(), longer, mask=mask, analytic_kl=False)
+  padded = run(cell, longer, mask=mask, analytic_kl=False)
   np.testing.assert_allclose(filtering.elbo(padded), filtering.elbo(terms), 1e-12)
+
+
+@pytest.mark.parametrize("cell", [Belief(), ReadingBelief()])
+@pytest.mark.parametrize("padding", [3, filtering.UNROLL_UP_TO])
+def test_the_state_is_that_after_the_last_step_that_is_there(cell, padding):
+  """Of sequences of different length in one batch, one of them with a gap, one empty."""
+  x = data(length=5)
+  lengths = (5, 3, 0)
+  mask = np.arange(5 + padding) < np.array(lengths)[:, None]
+  mask[0, 2] = False
+  padded = tf.constant(np.pad(x, [(0, 0), (0, padding)], constant_values=np.nan))
+
+  def state(x, mask):
+    mask = tf.constant(mask)
+    return filtering.filter_sequence(cell, emission, x, x, (0, 1), mask=mask).state
+
+  together = state(padded, mask)
+  for i, length in enumerate(lengths):
+    expected = cell.initial_state(1)
+    if length:
+      part = tf.constant(x[i : i + 1, :length])
+      expected = state(part, mask[i : i + 1, :length])
+    for one, other in zip(together, expected):
+      np.testing.assert_allclose(one[i], other[0], 1e-12)
+  # The gap moves the belief on: its state is not that of the other four in a row.
+  four = tf.constant(np.delete(x[:1], 2, 1))
+  assert abs(together[0][0] - state(four, np.ones([1, 4], bool))[0][0]) > 1e-3
 
 
 def test_loop_and_long_graph_are_the_same_with_gradients(monkeypatch):
@@ -183,6 +222,17 @@ def test_a_transform_adds_its_log_determinant():
   np.testing.assert_allclose(
     filtering.elbo(terms), filtering.elbo(plain) + 8 * np.log(2), 1e-10
   )
+
+
+def test_an_infinite_log_determinant_stays_what_it_is():
+  """Where the emission is infinite too: of the two no NaN is made."""
+  x = data(batch=1, length=2)
+  logdet = tf.constant([[np.inf, 1.0]], FLOAT)
+  terms = run(Belief(), x, logdet=logdet, num_samples=2)
+  np.testing.assert_array_equal(terms.logdet, [logdet] * 2)
+  far = run(Belief(), np.full_like(x, 1e200), logdet=tf.zeros([1, 2], FLOAT))
+  assert np.all(np.isinf(far.reconstruction))
+  np.testing.assert_array_equal(far.logdet, 0)
 
 
 def test_samples_have_the_moments_of_the_model():

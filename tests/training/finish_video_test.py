@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfafs.models import registry
 from tfafs.training import sampling, video_report
 
 BIN = pathlib.Path(__file__).parents[2] / "bin"
@@ -23,9 +24,9 @@ config.training.decay_at = 1.0
 run.train(config, "whole")
 config.training.steps = 4
 run.train(config, "run")
-config = registry.load_config("af1", "tiny")
+config = registry.load_config("af2", "tiny")
 config.model.dequantization = "uniform"
-finish_video.finish(config, run.train(config, "af1"))
+finish_video.finish(config, run.train(config, "af2"))
 """
 
 
@@ -131,11 +132,64 @@ def test_runs_are_measured_side_by_side(runs, capsys):
   assert "holds no run" in capsys.readouterr().err
 
 
+def test_runs_of_one_name_are_refused(runs, capsys):
+  folder, _ = runs
+  with pytest.raises(SystemExit) as stop:
+    video_report.run([folder / "run", folder / "af2/run"], folder / "equal")
+  assert stop.value.code == 2
+  assert "would write to one folder, run" in capsys.readouterr().err
+  assert not (folder / "equal").exists()
+
+
+def test_what_was_measured_is_kept(runs, capsys):
+  folder, _ = runs
+  with pytest.raises(SystemExit):
+    video_report.run([folder / "run", folder / "none"], folder / "kept", 2)
+  capsys.readouterr()
+  kept = json.loads((folder / "kept" / "evaluation.json").read_text())
+  assert set(kept) == {str(folder / "run")}
+
+
+def test_figures_are_of_the_same_clips_whatever_the_seed(tmp_path):
+  """And samples of short clips are marked where the frames that were given end."""
+  config = registry.load_config("slvm", "tiny")
+  model = registry.build(config)
+  first = video_report.evaluate(config, model)
+  config.training.seed = 5
+  assert video_report.evaluate(config, model) == first
+  drawn = video_report.draw(config, model, first, tmp_path)
+  path = drawn["samples after 4 frames, temperature 0.7, png"]
+  picture = np.asarray(Image.open(path))
+  assert picture.shape[1] == 2 + 18 * (4 + video_report.DRAWN_FRAMES)
+  red = np.all(picture == (192, 57, 43), (0, 2))
+  np.testing.assert_array_equal(np.flatnonzero(red), [4 * 18, 4 * 18 + 1])
+  # No flow: nothing is said of its noise, though its log-determinant is 0 in both.
+  names = [name for name, _ in video_report.rows(model, first)]
+  assert "correlation of the noise" not in names
+  flow = registry.build(registry.load_config("af1", "tiny"))
+  assert "correlation of the noise" in [n for n, _ in video_report.rows(flow, first)]
+
+
 def test_a_flow_over_white_noise_finishes(runs):
   folder, (output, _) = runs
   assert "uniform dequantisation" in output and "at most" not in output
-  summary = json.loads((folder / "af1" / "summary.json").read_text())
+  summary = json.loads((folder / "af2" / "summary.json").read_text())
   assert summary["evaluation"]["test"]["kl"] == 0
+
+
+def test_the_printed_command_samples(runs):
+  """Of two flows, which read more frames than samples go on from else."""
+  folder, (output, _) = runs
+  options = re.search(r"bin/sample (.*)", output)[1].split()
+  assert "--model_dir=af2" in options
+  process = subprocess.run(
+    [sys.executable, str(BIN / "sample"), *options],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+  )
+  assert process.returncode == 0, process.stderr
+  assert (folder / "samples.mp4").exists()
 
 
 def test_the_documented_use_of_the_saved_model_runs(runs, monkeypatch):

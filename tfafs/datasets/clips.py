@@ -10,6 +10,11 @@ NAMES = ("moving_digits", "moving_mnist", "video", "arrays", *tfds_sequences.SPL
 files, .npy files, and what TensorFlow Datasets has prepared."""
 
 
+EVALUATION_SEED = 2**30
+"""Seed of the clips that figures are made of, whatever the run's; those of training are
+less, so that no run is scored on the draws that it was trained on."""
+
+
 def open_source(config, num_frames: int, split: str, seed: int = 0):
   """Opens the clips of a split.
 
@@ -93,7 +98,12 @@ def make_dataset(
 
   Returns:
     Dataset of float32 [batch_size, num_frames, size, size, channels] in [0, 1].
+
+  Raises:
+    ValueError: as `open_source`, or a seed that is not of training.
   """
+  if seed >= EVALUATION_SEED:
+    raise ValueError(f"training.seed must be from 0 to {EVALUATION_SEED - 2}")
   open_source(config, num_frames, "test", seed)  # Refused now, not after training.
   source = open_source(config, num_frames, "train", seed)
   numbers = tf.data.Dataset.range(start_index, np.iinfo(np.int64).max)

@@ -24,7 +24,7 @@ PERSONS = {
   "validation": (19, 20, 21, 23, 24, 25, 1, 4),
   "test": (22, 2, 3, 5, 6, 7, 8, 9, 10),
 }
-_LIST = "00sequences.txt"
+LIST = "00sequences.txt"
 _LINE = re.compile(r"^(person(\d\d)_([a-z]+)_d(\d))\s+frames\s+(.+)$")
 
 
@@ -34,7 +34,7 @@ class Kth(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version("1.0.0")
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
     "Unpack walking.zip, jogging.zip, running.zip, boxing.zip, handwaving.zip and "
-    f"handclapping.zip of KTH Actions, each into a folder of its name, and {_LIST} "
+    f"handclapping.zip of KTH Actions, each into a folder of its name, and {LIST} "
     "beside them."
   )
 
@@ -64,19 +64,19 @@ class Kth(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, folder, persons):
     """Yields key and example of every subsequence with one of the persons."""
-    for name, person, action, scenario, ranges in read_list(folder / _LIST):
+    for name, person, action, scenario, ranges in read_list(folder / LIST):
       if person not in persons:
         continue
       file = folder / action / f"{name}_uncomp.avi"
       if not file.exists():
-        raise ValueError(f"{file} is missing, though {folder / _LIST} has it")
+        raise ValueError(f"{file} is missing, though {folder / LIST} has it")
       with video_reader.open_video(file) as reader:
         frames = [np.asarray(Image.fromarray(frame).convert("L")) for frame in reader]
       for number, (first, last) in enumerate(ranges):
         part = frames[first - 1 : last]
-        if not part:
+        if len(part) != last - first + 1:
           raise ValueError(
-            f"{file} has {len(frames)} frames; {folder / _LIST} wants {first}-{last}"
+            f"{file} has {len(frames)} frames; {folder / LIST} wants {first}-{last}"
           )
         yield (
           f"{name}_{number}",

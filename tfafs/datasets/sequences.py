@@ -1,18 +1,23 @@
 """Clips of one size out of sequences of frames of any length."""
 
 import hashlib
+import itertools
 import os
 import pathlib
+import shutil
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from tfafs.coding import video_reader
 from tfafs.datasets import cache, video
 
 FITS = ("crop", "stretch")
+_LOG_SECONDS = 5.0
 _TEST_SHARE = 5
 """Of so many videos one is for testing, or of so many frames if there are fewer."""
 
@@ -162,17 +167,61 @@ def from_videos(config, split: str):
     files = [f for i, f in enumerate(files) if wanted[i % _TEST_SHARE]]
   sequences = []
   for file in files:
-    size = raw_size if file.suffix.lower() == ".yuv" and file.is_file() else None
+    size = _raw_size(file, raw_size)
     with video_reader.open_video(file, size=size) as reader:
-      factor = min(reader.height, reader.width) // config.image_size
-    frames = cache.cached_video(
-      file, config.cache_dir, min(max(factor, 1), 16), matrix=None, size=size
-    )
+      factor = _downscale(reader, config.image_size)
+    frames = cache.cached_video(file, config.cache_dir, factor, matrix=None, size=size)
     if not held_out and not by_file:
       first_test = len(frames) - len(frames) // _TEST_SHARE
       frames = frames[:first_test] if split == "train" else frames[first_test:]
     sequences.append(frames)
   return sequences, [str(file) for file in files]
+
+
+def first_frames(path, count: int, config) -> np.ndarray:
+  """The first frames of a video, as far apart and as large as those of clips.
+
+  Args:
+    path: Video file or folder of PNG files.
+    count: Frames.
+    config: `config.data` with image_size, channels, fit, frame_interval, raw_size.
+
+  Returns:
+    uint8 [count, size, size, channels].
+
+  Raises:
+    ValueError: no video, or one that is too short.
+  """
+  path, interval = pathlib.Path(path), config.frame_interval
+  span = (count - 1) * interval + 1
+  size = video_reader.parse_size(config.raw_size, "data.raw_size")
+  with video_reader.open_video(path, size=_raw_size(path, size)) as reader:
+    factor = _downscale(reader, config.image_size)
+    frames = [
+      cache.downscale_area(frame, factor)
+      for frame in itertools.islice(reader, 0, span, interval)
+    ]
+  if len(frames) < count:
+    raise ValueError(
+      f"{path} is too short: {count} frames, each {interval} after the one before "
+      f"(data.frame_interval), take {span}"
+    )
+  return np.stack(
+    [
+      fit_frame(frame, config.image_size, config.channels, config.fit)
+      for frame in frames
+    ]
+  )
+
+
+def _raw_size(file, raw_size):
+  """Of raw files the size that they cannot say; None of others."""
+  return raw_size if file.suffix.lower() == ".yuv" and file.is_file() else None
+
+
+def _downscale(reader, image_size):
+  """Factor by which frames go into the cache: they stay as large as clips, or larger."""
+  return min(max(min(reader.height, reader.width) // image_size, 1), 16)
 
 
 def from_arrays(config, split: str):
@@ -249,17 +298,22 @@ def _read_array(file, time_major):
   return np.rint(array * 255).astype(np.uint8)
 
 
-def cached_frames(key: str, videos: Iterable, folder="") -> list:
+def cached_frames(name: str, key: str, videos: Iterable, count: int, folder="") -> list:
   """Writes sequences of one size into the cache once, and maps them into memory.
 
   Args:
+    name: What messages call them.
     key: What the content depends on.
     videos: Iterable of uint8 [frames, height, width, channels]; consumed if the cache
       does not have them yet.
+    count: How many there are.
     folder: Where the cache lies; "" is `cache.default_cache_dir()`.
 
   Returns:
     List of uint8 arrays, read-only.
+
+  Raises:
+    ValueError: there is no sequence, or the disk is too small for them.
   """
   folder = pathlib.Path(folder).expanduser() if folder else cache.default_cache_dir()
   digest = hashlib.sha256(key.encode()).hexdigest()[:20]
@@ -267,15 +321,42 @@ def cached_frames(key: str, videos: Iterable, folder="") -> list:
   if not entry.exists():
     part = folder / f".{entry.name}.{uuid.uuid4().hex[:8]}.part"
     part.mkdir(parents=True)
-    lengths, shape = [], None
-    with open(part / "frames", "wb") as file:
-      for frames in videos:
-        file.write(np.ascontiguousarray(frames).tobytes())
-        lengths.append(len(frames))
-        shape = frames.shape[1:]
-    np.savez(part / "index.npz", lengths=lengths, shape=shape)
-    os.replace(part, entry)
+    try:
+      _write_sequences(name, videos, count, part)
+      try:
+        os.rename(part, entry)
+      except OSError:
+        if not entry.exists():  # Else another process was first with the same.
+          raise
+    finally:
+      shutil.rmtree(part, ignore_errors=True)
   index = np.load(entry / "index.npz")
   shape = (int(index["lengths"].sum()), *index["shape"].tolist())
   frames = np.memmap(entry / "frames", np.uint8, "r", shape=shape)
   return np.split(frames, np.cumsum(index["lengths"])[:-1])
+
+
+def _write_sequences(name, videos, count, part):
+  """Writes an entry of the cache: all frames behind each other, and an index."""
+  logging.info("decoding %s, once, into %s", name, part.parent)
+  lengths, shape, logged = [], None, time.monotonic()
+  with open(part / "frames", "wb") as file:
+    for frames in videos:
+      file.write(np.ascontiguousarray(frames).tobytes())
+      file.flush()
+      lengths.append(len(frames))
+      shape = frames.shape[1:]
+      # Those to come are as long as those before, about.
+      needed = file.tell() / len(lengths) * (count - len(lengths))
+      free = shutil.disk_usage(part).free
+      if needed > free:
+        raise ValueError(
+          f"{name}: decoded it takes about {needed / 1e9:.1f} GB more, {part.parent} has "
+          f"{free / 1e9:.1f} GB: set data.cache_dir to a larger disk"
+        )
+      if time.monotonic() - logged > _LOG_SECONDS:
+        logged = time.monotonic()
+        logging.info("decoding %s: sequence %d of %d", name, len(lengths), count)
+  if not lengths:
+    raise ValueError(f"{name}: there are no examples: prepare the data set again")
+  np.savez(part / "index.npz", lengths=lengths, shape=shape)

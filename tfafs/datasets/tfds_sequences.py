@@ -28,7 +28,8 @@ def from_tfds(config, split: str):
     Sequences and their names, for `SequenceClips`.
 
   Raises:
-    ValueError: TFDS is not installed, or the data set is not prepared.
+    ValueError: TFDS is not installed, the data set is not prepared or has no such
+      examples, or the disk of the cache is too small.
   """
   try:
     import tensorflow_datasets as tfds
@@ -63,8 +64,10 @@ def from_tfds(config, split: str):
         ]
       )
 
-  frames = sequences.cached_frames(repr(key), videos(), config.cache_dir)
-  names = [f"{builder.info.full_name}, {part}, example {i}" for i in range(len(frames))]
+  title = f"{builder.info.full_name}, {part}"
+  count = builder.info.splits[part].num_examples
+  frames = sequences.cached_frames(title, repr(key), videos(), count, config.cache_dir)
+  names = [f"{title}, example {i}" for i in range(count)]
   return frames, names
 
 
@@ -86,8 +89,12 @@ def _prepared_kth(tfds, folder, manual_dir):
         f"data.path={folder} holds no prepared kth: give data.manual_dir. "
         + kth.Kth.MANUAL_DOWNLOAD_INSTRUCTIONS
       )
-    config = tfds.download.DownloadConfig(
-      manual_dir=str(pathlib.Path(manual_dir).expanduser())
-    )
+    manual = pathlib.Path(manual_dir).expanduser()
+    if not (manual / kth.LIST).is_file():
+      raise ValueError(
+        f"data.manual_dir={manual_dir} holds no {kth.LIST}. "
+        + kth.Kth.MANUAL_DOWNLOAD_INSTRUCTIONS
+      )
+    config = tfds.download.DownloadConfig(manual_dir=str(manual))
     builder.download_and_prepare(download_config=config)
   return builder

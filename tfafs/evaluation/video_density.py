@@ -25,7 +25,7 @@ class VideoFigures(NamedTuple):
     num_clips: Clips.
     scored_frames: Frames of each that the likelihood is a mean over, its last.
     nats_per_dimension: Negative log-likelihood or bound, plus ln 256.
-    standard_error: Of it, over clips.
+    standard_error: Of it, over clips; None of a single one.
     bits_per_dimension: The same in bits.
     nats_per_frame: Without ln 256.
     dequantization: Name of the noise; figures of different noise are not comparable.
@@ -44,7 +44,7 @@ class VideoFigures(NamedTuple):
   num_clips: int
   scored_frames: int
   nats_per_dimension: float
-  standard_error: float
+  standard_error: Optional[float]
   bits_per_dimension: float
   nats_per_frame: float
   dequantization: str
@@ -111,7 +111,7 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
     num_clips=len(losses),
     scored_frames=model.config.data.scored_frames,
     nats_per_dimension=units.nats_per_dimension,
-    standard_error=float(np.std(per_clip) / math.sqrt(len(per_clip))),
+    standard_error=_standard_error(per_clip),
     bits_per_dimension=units.bits_per_dimension,
     nats_per_frame=units.nats_per_frame,
     dequantization=kind,
@@ -129,3 +129,10 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
     noise_correlation=correlations[1].result().value,
     per_clip=per_clip.tolist(),
   )
+
+
+def _standard_error(values):
+  """Standard error of a mean: the unbiased deviation over the root of the count."""
+  if len(values) < 2:
+    return None
+  return float(np.std(values, ddof=1) / math.sqrt(len(values)))

@@ -16,6 +16,8 @@ from typing import Any, Callable, NamedTuple, Optional
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfafs.layers.temporal_network import dims
+
 tfd = tfp.distributions
 
 UNROLL_UP_TO = 32
@@ -43,7 +45,8 @@ class Filtered(NamedTuple):
     terms: The `StepTerms`.
     latents: [samples, batch, time, ...].
     features: [samples, batch, time, ...], what the emission read.
-    state: State of the cell after the last step, its batch samples * batch.
+    state: State of the cell after the last step that is there, its batch samples * batch:
+      what `generate` goes on from, however much padding follows.
   """
 
   terms: StepTerms
@@ -110,9 +113,9 @@ def filter_sequence(
     targets: [batch, time, ...], what the emission is a distribution of.
     seed: int32 [2].
     logdet: [batch, time], or None for 0.
-    mask: Bool [batch, time], or None if all steps are there. In a step that is not, the
-      latent comes from the prior, the posterior's state stands still, and all terms
-      are 0.
+    mask: Bool [batch, time], or None if all steps are there. Of a step that is not, the
+      cell sees no evidence: the latent comes from the prior, the posterior reads nothing,
+      `step` gets None for the evidence. All its terms are 0, its targets are not read.
     num_samples: Paths of latents for each datum.
     analytic_kl: Whether `kl` is the divergence in closed form, which has less variance,
       or log q / p at the sample, which `iwae` needs.
@@ -141,7 +144,9 @@ def filter_sequence(
   inputs = [evidence] if mask is None else [evidence, mask]
   inputs = [_time_first(_repeat(x, num_samples)) for x in inputs]
 
-  def run(t, state):
+  def run(t, states):
+    # The second is that after the last step that was there.
+    state, last = states
     there = None if mask is None else inputs[1][t]
     step_seed = tf.random.experimental.stateless_fold_in(seed, t)
     prior = cell.prior(state)
@@ -149,24 +154,35 @@ def filter_sequence(
     latent = posterior.sample(seed=step_seed)
     if there is not None:
       latent = _choose(there, latent, prior.sample(seed=step_seed))
-      read = tf.nest.map_structure(lambda a, b: _choose(there, a, b), read, state)
+      read = _choose_all(there, read, state)
     if analytic_kl:
       kl = posterior.kl_divergence(prior)
     else:
       kl = posterior.log_prob(latent) - prior.log_prob(latent)
     features = cell.features(read, latent)
-    return cell.step(read, latent, inputs[0][t]), (kl, latent, features)
+    state = cell.step(read, latent, inputs[0][t])
+    if there is None:
+      return (state, ()), (kl, latent, features)
+    state = _choose_all(there, state, cell.step(read, latent, None))
+    return (state, _choose_all(there, state, last)), (kl, latent, features)
 
-  state, (kl, latents, features) = _over_time(run, state, length)
+  # Without a mask each step is the last one, and nothing need be kept.
+  states = (state, () if mask is None else state)
+  (state, last), (kl, latents, features) = _over_time(run, states, length)
+  if mask is not None:
+    state = last
   kl, latents, features = map(_time_first, (kl, latents, features))
   repeated = _repeat(targets, num_samples)
   reconstruction = emission(features).log_prob(repeated)
 
   def by_sample(x):
-    return tf.reshape(x, [num_samples, batch, *_dims(x)[1:]])
+    return tf.reshape(x, [num_samples, batch, *dims(x)[1:]])
 
   terms = [by_sample(reconstruction), by_sample(kl)]
-  terms.append(tf.zeros_like(terms[0]) if logdet is None else logdet + 0 * terms[0])
+  if logdet is None:
+    terms.append(tf.zeros_like(terms[0]))
+  else:
+    terms.append(tf.broadcast_to(logdet, tf.shape(terms[0])))
   if mask is not None:
     terms = [tf.where(mask, term, 0) for term in terms]
   return Filtered(StepTerms(*terms), by_sample(latents), by_sample(features), state)
@@ -360,11 +376,6 @@ def _over_time(run, state, length):
   return state, tf.nest.map_structure(lambda array: array.stack(), arrays)
 
 
-def _dims(x):
-  dynamic = tf.shape(x)
-  return [dynamic[i] if n is None else n for i, n in enumerate(x.shape)]
-
-
 def _time_first(x):
   """Swaps the first two axes."""
   return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
@@ -377,8 +388,12 @@ def _repeat(x, count):
 
 def _expand(mask, x):
   """Mask with axes of length 1 up to the rank of x."""
-  return tf.reshape(mask, [*_dims(mask), *[1] * (x.shape.rank - mask.shape.rank)])
+  return tf.reshape(mask, [*dims(mask), *[1] * (x.shape.rank - mask.shape.rank)])
 
 
 def _choose(there, new, old):
   return tf.where(_expand(there, new), new, old)
+
+
+def _choose_all(there, new, old):
+  return tf.nest.map_structure(lambda a, b: _choose(there, a, b), new, old)

@@ -27,7 +27,7 @@ def finish(config, result) -> video_report.VideoEvaluation:
   summary = {"training": training, "evaluation": figures}
   run_directory.write_text(paths.summary, json.dumps(summary, indent=2) + "\n")
   rows = [("trained for, steps", reports.steps_text(training))]
-  print(reports.table([*rows, *video_report.rows(evaluation)]))
+  print(reports.table([*rows, *video_report.rows(model, evaluation)]))
   print(directions(paths, drawn), flush=True)
   return evaluation
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfafs.coding import cli, video_reader
+from tfafs.coding import cli
 from tfafs.datasets import clips, sequences
 from tfafs.evaluation import strips
 from tfafs.training import errors, run_directory, video_report
@@ -17,7 +17,7 @@ def run(
   output,
   video=None,
   count: int = 6,
-  num_context: int = 5,
+  num_context=None,
   num_frames: int = 15,
   temperature: float = 1.0,
   seed: int = 0,
@@ -30,7 +30,7 @@ def run(
     video: Video file or folder whose first frames are the context of all samples; by
       default, each sample goes on with another test clip of the run's data.
     count: Samples.
-    num_context: Frames given.
+    num_context: Frames given; `video_report.context_frames` by default.
     num_frames: Frames drawn.
     temperature: Factor of the deviations from the mean of every draw.
     seed: Of the draws and of the test clips.
@@ -55,13 +55,15 @@ def run(
     cli.fail(f"{paths.saved_model} is missing: let bin/train finish this run")
   loaded = tf.saved_model.load(str(paths.saved_model))
   burn_in = int(loaded.burn_in)
+  if num_context is None:
+    num_context = video_report.context_frames(burn_in)
   if num_context < burn_in:
     cli.fail(
       f"--context={num_context}: {config.model.name} goes on from {burn_in} frames or "
       "more"
     )
   context = _context(config.data, video, count, num_context, seed)
-  x = loaded.dequantize(context, [seed + video_report.FIRST_SEED, 0])["x"]
+  x = loaded.dequantize(context, [seed + clips.EVALUATION_SEED, 0])["x"]
   drawn = loaded.sample(x, num_frames, float(temperature), [seed, 1])["x"]
   whole = strips.to_levels(np.concatenate([context, drawn], 1))
   strips.write(output, whole, num_context)
@@ -71,15 +73,8 @@ def run(
 def _context(data, video, count, num_context, seed):
   """float32 [count, num_context, size, size, channels]."""
   if not video:
-    seed += video_report.FIRST_SEED
+    seed += clips.EVALUATION_SEED
     frames = list(clips.evaluation_dataset(data, num_context, count, "test", seed))
     return np.stack(list(itertools.islice(itertools.cycle(frames), count)))
-  with video_reader.open_video(video) as reader:
-    frames = list(itertools.islice(reader, num_context))
-  if len(frames) < num_context:
-    raise ValueError(f"{video} has {len(frames)} frames; --context={num_context}")
-  frames = [
-    sequences.fit_frame(frame, data.image_size, data.channels, data.fit)
-    for frame in frames
-  ]
+  frames = sequences.first_frames(video, num_context, data)
   return np.repeat(np.stack(frames)[None] / np.float32(255), count, 0)

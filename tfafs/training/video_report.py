@@ -13,8 +13,6 @@ from tfafs.evaluation import files, strips, video_density, video_plots
 from tfafs.layers import dequantization
 from tfafs.training import curves, errors, pictures, run_directory
 
-# Training draws from `config.training.seed`.
-FIRST_SEED = 1_000_003
 SAMPLES = 6
 DRAWN_FRAMES = 15
 TEMPERATURE = 0.7
@@ -41,12 +39,12 @@ def evaluate(config, model, count=None, num_samples: int = 1) -> VideoEvaluation
     count: Clips of each; `config.data.eval_clips` by default.
     num_samples: Paths of latents for each.
   """
-  data, seed = config.data, config.training.seed + FIRST_SEED
+  data, seed = config.data, clips.EVALUATION_SEED
   figures = [
     video_density.measure(
       model,
       clips.evaluation_dataset(
-        data, data.num_frames, count or max(1, data.eval_clips), split, seed
+        data, data.num_frames, count or data.eval_clips, split, seed
       ),
       seed,
       num_samples,
@@ -70,7 +68,7 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
     Dict from what each file shows to its path.
   """
   folder.mkdir(parents=True, exist_ok=True)
-  seed = config.training.seed + FIRST_SEED
+  seed = clips.EVALUATION_SEED
   kind = config.model.dequantization
   name = config.model.name
   drawn = {}
@@ -79,7 +77,6 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
     files.write(folder / file, content)
     drawn[label] = folder / file
 
-  context = context_frames(model)
   data = list(
     clips.evaluation_dataset(config.data, config.data.num_frames, SAMPLES, "test", seed)
   )
@@ -100,31 +97,34 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
       curve, evaluation.test.data_correlation, name
     )
     put("correlation during training", "correlation.png", content)
-  given = x[:, :context]
+  given = x[:, : context_frames(model.burn_in)]
+  context = given.shape[1]  # Clips may be shorter than that.
   more = model.sample(given, DRAWN_FRAMES, (seed, 1), TEMPERATURE)
   whole = np.concatenate([tf.stack(data)[:, :context], more], 1)
   for suffix in (".png", ".gif"):
     path = folder / f"samples{suffix}"
     strips.write(path, strips.to_levels(whole), context)
-    drawn[f"samples after {context} frames, {suffix[1:]}"] = path
+    label = f"samples after {context} frames, temperature {TEMPERATURE}, {suffix[1:]}"
+    drawn[label] = path
   return drawn
 
 
-def context_frames(model) -> int:
+def context_frames(burn_in: int) -> int:
   """Frames that samples go on from: 5, or more where the burn-in wants it, as paper 000."""
-  return max(5, model.burn_in)
+  return max(5, burn_in)
 
 
-def rows(evaluation: VideoEvaluation) -> list:
-  """Pairs of name and text for a table."""
+def rows(model, evaluation: VideoEvaluation) -> list:
+  """Pairs of name and text for a table of a model's figures."""
   test, train = evaluation
   bound = "at most " if test.is_bound else ""
+  error = "" if test.standard_error is None else f" +- {test.standard_error:.4f}"
   noise = f"{test.dequantization} dequantisation"
   result = [
     (
       "negative log-likelihood, test",
-      f"{bound}{test.nats_per_dimension:.4f} nats per dimension "
-      f"+- {test.standard_error:.4f}, {test.num_clips} clips",
+      f"{bound}{test.nats_per_dimension:.4f} nats per dimension{error}, "
+      f"{test.num_clips} clips",
     ),
     ("the same in bits", f"{bound}{test.bits_per_dimension:.4f} bits per dimension"),
     ("of training clips", f"{bound}{train.nats_per_dimension:.4f} nats per dimension"),
@@ -139,7 +139,7 @@ def rows(evaluation: VideoEvaluation) -> list:
   if test.is_bound:
     result.append(("divergence of the posterior", f"{test.kl:.1f} nats per frame"))
   result.append(("correlation of successive frames", f"{test.data_correlation:.4f}"))
-  if test.logdet:
+  if model.flow is not None:
     result.append(("correlation of the noise", f"{test.noise_correlation:.4f}"))
   return result
 
@@ -149,13 +149,23 @@ def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
 
   Args:
     model_dirs: Directories of runs of `bin/train`.
-    output_dir: Folder for `evaluation.json`, and a folder of pictures for each run.
+    output_dir: Folder for `evaluation.json`, written anew after each run, and a folder
+      of pictures for each, of the name of its directory.
     count: Clips of each split; by default as the run's config says.
     num_samples: Paths of latents for each clip.
   """
   for name, value in (("model_dir", model_dirs), ("output_dir", output_dir)):
     if not value:
       cli.fail(f"--{name} is missing; --help shows the flags")
+  folders = {}
+  for model_dir in model_dirs:
+    name = pathlib.Path(model_dir).resolve().name
+    if name in folders:
+      cli.fail(
+        f"--model_dir={folders[name]} and --model_dir={model_dir} would write to one "
+        f"folder, {name}: measure them with an --output_dir each"
+      )
+    folders[name] = model_dir
   results = {}
   for model_dir in model_dirs:
     try:
@@ -176,9 +186,10 @@ def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
       "parameters": sum(int(tf.size(v)) for v in model.trainable_variables),
       **{split: figures._asdict() for split, figures in evaluation._asdict().items()},
     }
+    # After each: what has been measured is not lost if the next one fails.
+    text = json.dumps(results, indent=1) + "\n"
+    files.write(pathlib.Path(output_dir) / "evaluation.json", text)
     print(f"\n{model_dir}: {config.model.name} on {config.data.dataset}")
-    for name, text in rows(evaluation):
+    for name, text in rows(model, evaluation):
       print(f"  {name:<36}{text}")
     print(f"  {'pictures':<36}{folder}", flush=True)
-  text = json.dumps(results, indent=1) + "\n"
-  files.write(pathlib.Path(output_dir) / "evaluation.json", text)

@@ -70,6 +70,16 @@ def test_published_sizes(name, channels):
     assert round((count + extra) / 1000) == PUBLISHED[name, channels]
 
 
+def test_published_steps():
+  """Appendix B.4, Moving MNIST: 200k for the latent model by itself, else 100k."""
+  steps = {
+    name: registry.load_config(name, "paper").training.steps
+    for name in variants.VARIANTS
+  }
+  assert steps.pop("slvm") == 200_000
+  assert set(steps.values()) == {100_000} and len(steps) == 4
+
+
 @pytest.mark.parametrize("name", ["af1", "af2", "slvm_af2"])
 def test_noise_is_that_of_the_bijector(name):
   model = make(name)
@@ -198,10 +208,33 @@ def test_a_step_lowers_the_loss_and_moves_every_variable(name):
     # A bias before batch normalisation has no effect, and gradients of rounding alone.
     assert np.any(variable != old), variable.name
   per_frame = (logs[0]["nats_per_dimension"] - np.log(256)) * 256
-  scored = model.config.data.scored_frames == model.config.data.num_frames
-  if scored or model.cell is None:
+  data = model.config.data
+  if data.scored_frames == data.num_frames - model.burn_in:  # All that the loss is of.
     np.testing.assert_allclose(per_frame, losses[0], 1e-4)
   assert set(model.test_step(x)) == set(logs[0])
+
+
+def test_the_weight_of_the_divergence_and_its_free_nats_are_of_training():
+  """At step 3 of 10 from 0.2; and none of the divergence costs anything below a limit."""
+  model = make("slvm", **{"training.kl_start": 0.2, "training.kl_steps": 10})
+  model.compile(optimizers.make_optimizer(model.config.training))
+  x = clips(model)
+  losses = {}
+  for step in (0, 3, 10):
+    model.optimizer.iterations.assign(step)
+    losses[step] = float(model.terms(x, (5, 6), training=True)["loss"])
+  logs = model.terms(x, (5, 6), training=True)
+  kl = float(logs["kl_per_frame"])
+  assert kl > 0.01
+  np.testing.assert_allclose(losses[10] - losses[0], 0.8 * kl, 1e-2)
+  np.testing.assert_allclose(losses[10] - losses[3], 0.56 * kl, 1e-2)
+  model.config.training.free_nats = 100.0
+  raised = model.terms(x, (5, 6), training=True)
+  np.testing.assert_allclose(raised["loss"] - losses[10], 100 - kl, 1e-3)
+  # Figures are of the bound itself.
+  np.testing.assert_array_equal(
+    raised["nats_per_dimension"], logs["nats_per_dimension"]
+  )
 
 
 def test_dequantisation_is_part_of_the_model():
@@ -249,6 +282,20 @@ def test_pictures_put_the_frame_together(name):
   assert np.std(seen["frame"]) > 0.1 and np.std(seen["noise"]) > 0.02
 
 
+@pytest.mark.parametrize("name", ["af2", "slvm", "slvm_af1"])
+def test_pictures_are_shown_in_their_units(name):
+  """Data from black to white; noise, and what predicts it, from -3 to 3."""
+  model = make(name)
+  x = clips(model)
+  kind = model.config.model.dequantization
+  pictures = model.pictures(dequantization.dequantize(x, kind, (0, 1)))
+  data = {"frame", "shift", "mean"} if name == "slvm" else {"frame", "shift"}
+  for key, seen in model.visualize(x).items():
+    value = pictures[key][:, -1]
+    expected = value if key in data else 0.5 + value / 6
+    np.testing.assert_allclose(seen, np.clip(expected, 0, 1), atol=1e-5, err_msg=key)
+
+
 @pytest.mark.parametrize("name", ["af2", "slvm_af1"])
 def test_exported_model_agrees(name, tmp_path):
   model = make(name)
@@ -271,6 +318,15 @@ def test_exported_model_agrees(name, tmp_path):
   short = x[:, : model.burn_in]
   drawn = loaded.sample(short, 3, 0.5, seed)["x"]
   np.testing.assert_allclose(drawn, model.sample(short, 3, seed, 0.5), 1e-3, 1e-3)
+  with pytest.raises(
+    tf.errors.InvalidArgumentError, match=f"least {model.burn_in} fra"
+  ):
+    loaded.sample(short[:, 1:], 3, 0.5, seed)
+  for few in (short, short[:, 1:]):
+    for function in (lambda x: loaded.log_prob(x, seed), loaded.transform):
+      words = f"x must have at least {model.burn_in + 1} frames"
+      with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        function(few)
   noisy = loaded.dequantize(x, seed)["x"]
   np.testing.assert_array_equal(noisy, dequantization.dequantize(x, "gaussian", seed))
 
@@ -282,6 +338,12 @@ def test_exported_model_agrees(name, tmp_path):
     ({"data.image_size": 18}, "its size 18 is no multiple of 4"),
     ({"model.latent.activation": "tanh"}, "activation must be one of leaky_relu"),
     ({"model.dequantization": "triangle"}, "dequantization must be one of gaussian"),
+    ({"model.dequantization": "none"}, "dequantization=none leaves 8-bit values"),
+    ({"data.channels": 2}, r"data\.channels must be 1 or 3, not 2"),
+    ({"data.eval_clips": 0}, r"data\.eval_clips must be at least 1, not 0"),
+    ({"training.kl_start": -0.1}, r"training\.kl_start must be at least 0, not -0\.1"),
+    ({"training.kl_steps": -1}, r"training\.kl_steps must be at least 0, not -1"),
+    ({"training.free_nats": -1.0}, r"training\.free_nats must be at least 0, not -1"),
   ],
 )
 def test_refusals(fields, words):

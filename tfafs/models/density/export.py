@@ -6,10 +6,9 @@ Signatures:
     sample(count int32, seed int32 [2])        -> x float32 [count, 2]
 """
 
-import os
-import shutil
-
 import tensorflow as tf
+
+from tfafs.models import saved_model
 
 
 class DensityModule(tf.Module):
@@ -44,14 +43,4 @@ def export_density(model, path) -> None:
     model: A `DensityModel`.
     path: Folder to write.
   """
-  path = os.fspath(path).rstrip("/")
-  module = DensityModule(model.distribution)
-  beside = f"{path}.writing"
-  shutil.rmtree(beside, ignore_errors=True)
-  try:
-    signatures = {"log_prob": module.log_prob, "sample": module.sample}
-    tf.saved_model.save(module, beside, signatures)
-    shutil.rmtree(path, ignore_errors=True)
-    os.rename(beside, path)
-  finally:
-    shutil.rmtree(beside, ignore_errors=True)
+  saved_model.save(DensityModule(model.distribution), path, ("log_prob", "sample"))

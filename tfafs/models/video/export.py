@@ -7,16 +7,16 @@ Signatures; x and context are dequantised frames, float32 [N, T, size, size, cha
     sample(context, num_frames int32, temperature float32, seed int32 [2]) -> x
     dequantize(x, seed int32 [2])     -> x; of frames that are multiples of 1 / 255
 
-With a latent variable `log_prob` is a lower bound, drawn with `seed`. Its other values are
-those of the log-density. The burn-in is the variable `burn_in`.
+T is more than the burn-in, that of a context at least the burn-in and 1; with fewer frames
+they raise InvalidArgumentError. With a latent variable `log_prob` is a lower bound, drawn
+with `seed`. Its other values are those of the log-density. The burn-in is the variable
+`burn_in`.
 """
-
-import os
-import shutil
 
 import tensorflow as tf
 
 from tfafs.layers import dequantization
+from tfafs.models import saved_model
 
 
 class VideoDensityModule(tf.Module):
@@ -36,10 +36,11 @@ class VideoDensityModule(tf.Module):
     seed = tf.TensorSpec([2], tf.int32, "seed")
 
     def log_prob(x, seed):
+      x = _with_frames(x, "x", model.burn_in + 1)
       return {"log_prob": model(x, seed=seed)}
 
     def transform(x):
-      noise = model.to_noise(x)
+      noise = model.to_noise(_with_frames(x, "x", model.burn_in + 1))
       outputs = {"noise": noise.values}
       for level, prediction in enumerate(noise.predictions):
         suffix = f"_{level + 1}" if level else ""
@@ -48,6 +49,7 @@ class VideoDensityModule(tf.Module):
       return outputs
 
     def sample(context, num_frames, temperature, seed):
+      context = _with_frames(context, "context", max(1, model.burn_in))
       return {"x": model.sample(context, num_frames, seed, temperature)}
 
     def dequantize(x, seed):
@@ -63,6 +65,14 @@ class VideoDensityModule(tf.Module):
     self.dequantize = function(dequantize, x, seed)
 
 
+def _with_frames(x, name, least):
+  """Frames [N, T, ...], of which there are enough, or an error that says how many."""
+  message = f"{name} must have at least {least} frames, axis 1."
+  enough = tf.debugging.assert_greater_equal(tf.shape(x)[1], least, message)
+  with tf.control_dependencies([enough]):
+    return tf.identity(x)
+
+
 def export_density(model, path) -> None:
   """Writes a trained model, replacing one at `path` only when complete.
 
@@ -70,15 +80,5 @@ def export_density(model, path) -> None:
     model: A `VideoDensity`.
     path: Folder to write.
   """
-  path = os.fspath(path).rstrip("/")
-  module = VideoDensityModule(model)
   names = ("log_prob", "transform", "sample", "dequantize")
-  beside = f"{path}.writing"
-  shutil.rmtree(beside, ignore_errors=True)
-  try:
-    signatures = {name: getattr(module, name) for name in names}
-    tf.saved_model.save(module, beside, signatures)
-    shutil.rmtree(path, ignore_errors=True)
-    os.rename(beside, path)
-  finally:
-    shutil.rmtree(beside, ignore_errors=True)
+  saved_model.save(VideoDensityModule(model), path, names)

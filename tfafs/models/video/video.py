@@ -10,7 +10,7 @@ from tfafs.bijectors.temporal_chain import TemporalChain
 from tfafs.layers import dequantization, frame_coders
 from tfafs.layers.temporal_networks import ConvolutionalTemporalNetwork
 from tfafs.models import filtering
-from tfafs.models.video import export, latent_cell, variants
+from tfafs.models.video import export, latent_cell, settings, variants
 
 tfd = tfp.distributions
 
@@ -59,7 +59,7 @@ class VideoDensity(tf.keras.Model):
     self.config = config
     model, data = config.model, config.data
     variant = variants.VARIANTS[model.name]
-    dequantization.check(model.dequantization)
+    settings.check(config)
     size, channels = data.image_size, data.channels
     self.frame_shape = (size, size, channels)
     self.networks = [
@@ -76,7 +76,7 @@ class VideoDensity(tf.keras.Model):
       for level in range(variant.num_flows)
     ]
     self.burn_in = sum(network.window for network in self.networks)
-    _check_frames(config, self.burn_in)
+    settings.check_frames(config, self.burn_in)
     self.flow = self.cell = self.encoder = self.decoder = None
     if self.networks:
       self.flow = TemporalChain(
@@ -254,12 +254,12 @@ class VideoDensity(tf.keras.Model):
     x = dequantization.dequantize(clips, self.config.model.dequantization, seeds[0])
     noise = self.to_noise(x, training)
     terms = self.noise_terms(noise, seeds[1], training=training)
-    settings = self.config.training
+    schedule = self.config.training
     weight = 1.0
     if training:
       step = self.optimizer.iterations
-      weight = filtering.kl_weight(step, settings.kl_start, settings.kl_steps)
-    loss = filtering.loss(terms, kl_weight=weight, free_nats=settings.free_nats)
+      weight = filtering.kl_weight(step, schedule.kl_start, schedule.kl_steps)
+    loss = filtering.loss(terms, kl_weight=weight, free_nats=schedule.free_nats)
     per_frame = filtering.loss(terms, self.scored(noise.values.shape[1]))
     units = self.units(per_frame)
     logs = {
@@ -345,7 +345,12 @@ class VideoDensity(tf.keras.Model):
     """
     kind = self.config.model.dequantization
     pictures = self.pictures(dequantization.dequantize(clips, kind, (0, 1)))
-    return {name: to_unit(name, value[:, -1]) for name, value in pictures.items()}
+    # Without a flow the mean is of a frame; what a second flow predicts is noise.
+    data = {"frame", "shift"} | (set() if self.flow else {"mean"})
+    return {
+      name: to_unit(value[:, -1], is_data=name in data)
+      for name, value in pictures.items()
+    }
 
   def export_density(self, path):
     """Writes a SavedModel with `log_prob`, `sample`, `transform`; see `export`."""
@@ -359,13 +364,13 @@ def build(config) -> VideoDensity:
   return model
 
 
-def to_unit(name, values):
+def to_unit(values, is_data: bool):
   """A picture of `VideoDensity.pictures` in [0, 1], to be looked at.
 
-  Data and its predictions are as they are; of log-scales grey is 0 and a step of 1 / 12
-  a factor of sqrt(e); of the noise and its mean grey is 0, and 3 is white.
+  Data and its predictions are as they are. Of log-scales, noise and what predicts noise
+  grey is 0 and white 3; so a step of 1 / 12 is of scales a factor of sqrt(e).
   """
-  if name.startswith("log_") or name in ("noise", "mean"):
+  if not is_data:
     values = 0.5 + values / 6.0
   return tf.clip_by_value(values, 0.0, 1.0)
 
@@ -387,14 +392,3 @@ def correlation_in_batch(x):
   variance = tf.reduce_mean(centred**2, [0, 1])
   covariance = tf.reduce_mean(centred[:, 1:] * centred[:, :-1], [0, 1])
   return tf.reduce_mean(tf.math.divide_no_nan(covariance, variance))
-
-
-def _check_frames(config, burn_in: int) -> None:
-  """Refuses clips too short for the frames that are to be scored."""
-  data, needed = config.data, burn_in + config.data.scored_frames
-  if data.scored_frames < 1 or data.num_frames < needed:
-    raise ValueError(
-      f"data.num_frames is {data.num_frames}; {config.model.name} reads {burn_in} frames "
-      f"and scores data.scored_frames={data.scored_frames} (at least 1): set it to "
-      f"{needed} or more."
-    )

@@ -1,0 +1,33 @@
+"""What the config of a density of video may hold."""
+
+from tfafs.layers import dequantization
+
+
+def check(config) -> None:
+  """Refuses values that would give no density, or end a run in a traceback."""
+  kind = config.model.dequantization
+  dequantization.check(kind)
+  if kind not in dequantization.FLOORS:
+    raise ValueError(
+      f"model.dequantization={kind} leaves 8-bit values, which have no density: set it to "
+      f"one of {', '.join(dequantization.FLOORS)}."
+    )
+  data, training = config.data, config.training
+  if data.channels not in (1, 3):
+    raise ValueError(f"data.channels must be 1 or 3, not {data.channels}.")
+  if data.eval_clips < 1:
+    raise ValueError(f"data.eval_clips must be at least 1, not {data.eval_clips}.")
+  for name in ("kl_start", "kl_steps", "free_nats"):
+    if not training[name] >= 0:
+      raise ValueError(f"training.{name} must be at least 0, not {training[name]}.")
+
+
+def check_frames(config, burn_in: int) -> None:
+  """Refuses clips too short for the frames that are to be scored."""
+  data, needed = config.data, burn_in + config.data.scored_frames
+  if data.scored_frames < 1 or data.num_frames < needed:
+    raise ValueError(
+      f"data.num_frames is {data.num_frames}; {config.model.name} reads {burn_in} frames "
+      f"and scores data.scored_frames={data.scored_frames} (at least 1): set it to "
+      f"{needed} or more."
+    )
