@@ -24,7 +24,6 @@ from tfafs.evaluation import (
   files,
   study_report,
 )
-from tfafs.models import registry
 from tfafs.models.codec import export
 from tfafs.training import (
   checkpoints,
@@ -257,8 +256,10 @@ def _train(leg):
 
 def _is_exported(leg):
   with contextlib.suppress(OSError, ValueError, KeyError):
-    steps = _figures(leg)["steps"]
-    return _saved_model(leg).exists() and steps == leg.config.training.steps
+    figures = _figures(leg)
+    steps = figures["training"]["steps"]
+    finished = steps == leg.config.training.steps and "complexity" in figures
+    return finished and _saved_model(leg).exists()
   return False
 
 
@@ -267,12 +268,16 @@ def _saved_model(leg):
 
 
 def _figures(leg):
-  return json.loads(leg.paths.summary.read_text("utf-8"))["training"]
+  return json.loads(leg.paths.summary.read_text("utf-8"))
 
 
 def _store_figures(leg, result):
   """Notes a training; comes after the export, which it vouches for."""
-  text = json.dumps({"training": reports.training_figures(result)}, indent=2)
+  figures = {
+    "training": reports.training_figures(result),
+    "complexity": complexity.count(result.model)._asdict(),
+  }
+  text = json.dumps(figures, indent=2)
   run_directory.write_text(leg.paths.summary, text + "\n")
 
 
@@ -329,14 +334,14 @@ def _evaluate_files(study, folder, saved_models, baselines):
 
 
 def _describe(name, chain) -> study_report.TrainedModel:
-  cost = child_process.run(_count, chain[0].config)
+  figures = _figures(chain[0])
   return study_report.TrainedModel(
     name=name,
-    complexity=cost,
+    complexity=complexity.Complexity(**figures["complexity"]),
     seed=chain[0].config.training.seed,
     steps=[leg.config.training.steps for leg in chain],
     betas=_betas(chain),
-    steps_per_second=_figures(chain[0])["steps_per_second"],
+    steps_per_second=figures["training"]["steps_per_second"],
   )
 
 
@@ -345,10 +350,6 @@ def _betas(chain):
   return (
     [list(first.betas)] if first.variable_rate else [x.config.model.beta for x in chain]
   )
-
-
-def _count(config):
-  return complexity.count(registry.build(config))
 
 
 def _about(study):

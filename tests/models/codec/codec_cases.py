@@ -21,11 +21,12 @@ def stir(variables, amount):
       variable.assign_add(amount * noise)
 
 
-def build(name, volume="pyramid"):
+def build(name, volume="pyramid", exact_index=True):
   """A codec of size tiny whose parts all speak; without what takes long to trace."""
   config = registry.load_config(name, "tiny")
   config.model.motion_search, config.model.scale_space.num_levels = False, 2
   config.model.scale_space.volume = volume
+  config.model.hyper.exact_index = exact_index
   tf.keras.utils.set_random_seed(0)
   model = registry.build(config)
   # Heads that start at zero, and hyper-latents that start at nothing.

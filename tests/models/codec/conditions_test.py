@@ -55,6 +55,14 @@ def test_index_reads_symbols_of_the_past_and_no_reconstruction(both):
   assert np.abs(moved_mean - mean).max() > 1e-4
 
 
+def test_without_exact_integers_a_reconstruction_reaches_the_index():
+  """As in the paper; such a codec promises nothing of other machines."""
+  inter = build("ssf_tp_plus", exact_index=False).inter
+  _, index = parameters(inter, state(0))
+  _, moved = parameters(inter, state(0)._replace(reference=state(1).reference))
+  assert np.any(moved != index)
+
+
 def test_the_first_inter_frame_has_a_prior_that_reads_no_residual(both):
   before = state(0, behind_intra=True)
   got = parameters(both.inter, before)

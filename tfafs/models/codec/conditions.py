@@ -55,15 +55,19 @@ class ResidualCondition(tf.keras.layers.Layer):
 class ReferenceCondition(tf.keras.layers.Layer):
   """TP+, the prior p(v_t | x^_{t-1}): paper 001, section 2.7. For the mean alone.
 
+  Without `config.hyper.exact_index` also for the index, as in the paper: such a codec
+  gives no guarantee anyway, and shows what the guarantee costs.
+
   A network of the layers of the residual's analysis takes the reference frame to the
   resolution of the latent.
   """
 
-  reads_symbols, temporal = False, False
+  temporal = False
 
   def __init__(self, config, style):
     """Builds the network of `config.filters`, `.kernels` and `.strides`."""
     super().__init__(name="reference_condition")
+    self.reads_symbols = not config.hyper.exact_index
     self._features = convolutional.analysis_network(
       config.filters, config.kernels, config.strides, style, "features"
     )
@@ -71,5 +75,5 @@ class ReferenceCondition(tf.keras.layers.Layer):
   def context(self, state, motion) -> priors.Context:
     """Features of the reference frame."""
     del motion
-    features = self._features(state.reference - 0.5)
-    return priors.Context((), (), (tf.cast(features, tf.float32),))
+    features = tf.cast(self._features(state.reference - 0.5), tf.float32)
+    return priors.Context((), (features,) if self.reads_symbols else (), (features,))
