@@ -69,6 +69,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   training.distortion = "mse"
   # Power of 1 / beta that a clip's loss is weighted with, in a codec of variable rate.
   training.level_balance = 0.5
+  # Part of the steps that the index network is trained without rounding to integers.
+  training.exact_from = 0.6
   training.clip_norm = 1.0
   training.seed = 0
   # Directory of a run of the same parts whose weights this one starts with.

@@ -215,3 +215,21 @@ def test_an_offset_is_added_before_the_clip():
   rounded = np.round(sums * step.astype(np.float64))
   np.testing.assert_array_equal(outputs, np.clip(rounded + offset, 0, 63))
   assert np.any((rounded < 0) & (rounded + offset > 0))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_without_rounding_it_is_the_layer_of_its_real_weights(stride):
+  exact = layer_of(stride)
+  real = exact_convolution.ExactConv2D(
+    5, 3, stride, (-3, -3), LIMIT, "real", exact=False
+  )
+  real.build([None, None, None, 4])
+  real.set_weights(exact.get_weights())
+  x = integers_of(np.random.default_rng(0), 2, 6, 7, 4)
+  always = exact(x)
+  with exact_convolution.rounding(tf.constant(False)):
+    np.testing.assert_allclose(exact(x), real(x), rtol=1e-4, atol=1e-3)
+  with exact_convolution.rounding(tf.constant(True)):
+    np.testing.assert_array_equal(exact(x), always)
+  assert np.any(real(x) != always)
+  np.testing.assert_array_equal(exact(x), always)

@@ -17,9 +17,12 @@ does not, the same in float64, whose sums have 53 bits, is slower and does.
     outputs = clip(round(sums * 2^shift), 0, high)    a rounding shift, ties to even
 
 Training runs the same arithmetic on the integers nearest to trained real weights, with
-straight-through gradients: what is trained is what decodes.
+straight-through gradients: what is trained is what decodes. It may begin without rounding,
+see `rounding`: steps that are smaller than an integer are how a network finds its way.
 """
 
+import contextlib
+import threading
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -36,6 +39,34 @@ _MAX_SHIFT = 14
 _MAX_BIAS = 2**22  # Holds `LIMIT << _MAX_SHIFT`.
 # What kernel and inputs may sum up to. Rounding adds half of the step at most.
 _MAX_SUM = _EXACT - _MAX_BIAS - 2 ** (_MAX_SHIFT - 1)
+
+
+class _Rounding(threading.local):
+  """Where layers round, None for always; each replica's thread has its own."""
+
+  where = None
+
+
+_ROUNDING = _Rounding()
+
+
+@contextlib.contextmanager
+def rounding(where):
+  """Inside the block, layers round their weights and outputs only if they are told so.
+
+  Args:
+    where: bool tensor, scalar.
+  """
+  before, _ROUNDING.where = _ROUNDING.where, where
+  try:
+    yield
+  finally:
+    _ROUNDING.where = before
+
+
+def _rounded(x):
+  rounded = quantization.round_straight_through(x)
+  return rounded if _ROUNDING.where is None else tf.where(_ROUNDING.where, rounded, x)
 
 
 class Integers(NamedTuple):
@@ -139,7 +170,7 @@ class ExactConv2D(tf.keras.layers.Layer):
       sums = tf.nn.conv2d_transpose(inputs, kernel, shape, self._stride, "SAME")
     outputs = (sums + bias) * step
     if self._exact:
-      outputs = quantization.round_straight_through(outputs)
+      outputs = _rounded(outputs)
     if offset is not None:
       outputs += tf.cast(offset, outputs.dtype)
     return quantization.clip_straight_through(outputs, 0.0, float(self._high))
@@ -211,11 +242,11 @@ class ExactConv2D(tf.keras.layers.Layer):
     per_filter = _power_of_two(-exponent)
     if self._stride > 1:
       per_filter = per_filter[:, None]
-    kernel = quantization.round_straight_through(self.kernel * per_filter)
+    kernel = _rounded(self.kernel * per_filter)
     bias = quantization.clip_straight_through(
       self.bias * _power_of_two(-exponent - source), -_MAX_BIAS, _MAX_BIAS
     )
-    bias = quantization.round_straight_through(bias)
+    bias = _rounded(bias)
     return kernel, bias, _power_of_two(exponent + source - target)
 
   def _other_axes(self):

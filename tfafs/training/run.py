@@ -111,7 +111,7 @@ def check(config):
         raise errors.RunError(
           f"config.{section}.{name} is {value}; it must be more than 0."
         )
-  for name in ("decay_at", "large_crop_from"):
+  for name in ("decay_at", "large_crop_from", "exact_from"):
     value = config.training.get(name, 1)
     if not 0 <= value <= 1:
       raise errors.RunError(

@@ -134,8 +134,8 @@ def legs(study: Study) -> dict:
       if chain:
         config.training.warm_start = str(chain[-1].paths.model_dir)
         config.training.steps = study.anneal_steps
-        # The motion has learned what this is for.
-        config.training.shift_weight = 0.0
+        # The motion has learned what this is for, and the index network to round.
+        config.training.shift_weight = config.training.exact_from = 0.0
       setting = "variable_rate" if beta is None else f"beta={beta!r}"
       paths = run_directory.run_paths(pathlib.Path(study.runs_dir) / name / setting)
       leg = Leg(config, paths, checkpoints.newest_step(paths.checkpoints))

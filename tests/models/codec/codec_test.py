@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from codec_cases import build
 
-from tfafs.layers import scale_space
+from tfafs.layers import exact_convolution, scale_space
 from tfafs.models import registry
 from tfafs.models.codec import state as states
 
@@ -130,6 +131,22 @@ def test_a_step_is_a_function_of_weights_data_seed_and_step_number():
     model.fit(tf.data.Dataset.from_tensors(clips()).repeat(2), verbose=0)
     logs.append(float(model.rate_distortion(clips())["loss"]))
   assert logs[0] == logs[1] != logs[2]
+
+
+def test_training_begins_without_rounding_the_index_network():
+  model = build("ssf")
+  model.config.training.update(steps=2, exact_from=0.5, shift_weight=0.0)
+  model.compile(tf.keras.optimizers.legacy.SGD(0.0))
+  for step in range(2):
+    seed = tf.constant([model.config.training.seed, step])
+    with exact_convolution.rounding(tf.constant(step == 1)):
+      expected = model.rate_distortion(clips(), seed)["bpp"]
+    with exact_convolution.rounding(tf.constant(step == 0)):
+      other = model.rate_distortion(clips(), seed)["bpp"]
+    model.optimizer.iterations.assign(step)
+    got = model.train_step(clips())["bpp"]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert abs(float(got - other)) > 1e-5 * float(got)
 
 
 def test_bfloat16_is_near_float32(tiny_codec):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfafs.layers import convolutional
+from tfafs.layers import convolutional, exact_convolution
 from tfafs.models.codec import distortions, export, priors, rates, variants
 from tfafs.models.codec import frames as frame_codecs
 from tfafs.models.codec import state as states
@@ -159,7 +159,8 @@ class VideoCodec(tf.keras.Model):
     context = tf.distribute.get_replica_context()
     seed = tf.stack([self._seed * context.num_replicas_in_sync, step])
     seed += tf.stack([context.replica_id_in_sync_group, 0])
-    with tf.GradientTape() as tape:
+    exact = step >= int(self.config.training.exact_from * self.config.training.steps)
+    with tf.GradientTape() as tape, exact_convolution.rounding(exact):
       terms = self.rate_distortion(clips, seed)
       loss = terms["loss"] + self._shift_weight(step) * self._shift_distortion(terms)
       # Keras sums gradients over replicas, each of which takes the mean over its share.
