@@ -18,8 +18,9 @@ def check(config) -> None:
   if data.eval_clips < 1:
     raise ValueError(f"data.eval_clips must be at least 1, not {data.eval_clips}.")
   for name in ("kl_start", "kl_steps", "free_nats"):
-    if not training[name] >= 0:
-      raise ValueError(f"training.{name} must be at least 0, not {training[name]}.")
+    value = getattr(training, name)
+    if not value >= 0:
+      raise ValueError(f"training.{name} must be at least 0, not {value}.")
 
 
 def check_frames(config, burn_in: int) -> None:
