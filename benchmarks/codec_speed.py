@@ -28,8 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import op_profile
-import peer
 import tensorflow as tf
+import worker
 from absl import app, flags, logging
 
 from tfafs import datasets
@@ -294,17 +294,19 @@ def run(sizes, threads, python):
   machine = describe_machine()
   with tempfile.TemporaryDirectory() as folder:
     frames, clips, files = make_input(folder, sizes)
-    worker = peer.Worker(python, *files)
+    peer = worker.Worker(python, "ssf2020_worker.py")
+    frames_file, clips_file = map(str, files)
+    loaded = peer.ask(task="load", frames=frames_file, clips=clips_file)
     contenders = {}
     for count, bfloat16 in dict.fromkeys(
       [(threads, False), (1, False), (threads, True)]
     ):
       contenders[f"ssf2020 {PEER_TYPES[bfloat16]}, {count} threads"] = (
-        lambda task, count=count, bfloat16=bfloat16: worker.ask(
+        lambda task, count=count, bfloat16=bfloat16: peer.ask(
           task=task, threads=count, bfloat16=bfloat16
         )
       )
-    parameters, codecs = {"ssf2020": worker.parameters}, {}
+    parameters, codecs = {"ssf2020": loaded["parameters"]}, {}
     for name in MODELS:
       for precision in PRECISIONS:
         log(f"Building and exporting {name}, {precision} ...")
@@ -319,9 +321,9 @@ def run(sizes, threads, python):
         contenders, task, sizes.steps if task == "train" else sizes.turns
       )
       add_ratios(tasks[task])
-    worker.close()
+    peer.close()
   results = {
-    "machine": {**machine, **worker.versions, "load_after": os.getloadavg()[0]},
+    "machine": {**machine, **loaded["versions"], "load_after": os.getloadavg()[0]},
     "threads": threads,
     "frames": sizes.num_frames,
     "frame_size": sizes.frame_size,
@@ -351,7 +353,9 @@ def main(_):
   # As training runs are.
   tf.config.experimental.enable_op_determinism()
   tf.keras.utils.set_random_seed(0)
-  python = peer.make_environment(Path(_PEER_ENV.value).absolute())
+  python = worker.make_environment(
+    Path(_PEER_ENV.value).absolute(), HERE / "requirements-peers.txt", "--no-deps"
+  )
   results, codecs = run(SMALL if _QUICK.value else FULL, threads, python)
   size = "{}x{}".format(*results["frame_size"])
   print(json.dumps(results["machine"]))

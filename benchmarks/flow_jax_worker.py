@@ -10,8 +10,6 @@ weights of the file; flowjax's, whose parameters are others, has the same sizes,
 error of its inverse is told.
 """
 
-import json
-import sys
 import time
 
 import equinox
@@ -24,6 +22,7 @@ import optax
 from flowjax.distributions import StandardNormal
 from flowjax.flows import block_neural_autoregressive_flow
 from numpyro.nn import BlockNeuralAutoregressiveNN
+from serve import serve
 
 
 class Peers:
@@ -130,14 +129,13 @@ def _train_step(loss):
 
 def main():
   peers = Peers()
-  for line in sys.stdin:
-    command = json.loads(line)
-    task = command.pop("task")
-    try:
-      answer = peers.load(**command) if task == "load" else peers.time(task, **command)
-    except Exception as error:
-      answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), flush=True)
+
+  def answer(task, **command):
+    if task in ("load",):
+      return getattr(peers, task)(**command)
+    return peers.time(task, **command)
+
+  serve(answer)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from absl import app, flags
 from op_profile import profile
-from worker import Worker
+from worker import flows_worker
 
 from tfafs.bijectors import BlockNeuralAutoregressive, MaskedAutoregressive
 from tfafs.layers.block_masked import BlockAutoregressiveNetwork
@@ -299,7 +299,7 @@ def main(_):
     "load_before": os.getloadavg()[0],
     "tensorflow": tf.__version__,
   }
-  workers = {kind: Worker(kind, _PEER_ENVS.value) for kind in ("torch", "jax")}
+  workers = {kind: flows_worker(kind, _PEER_ENVS.value) for kind in ("torch", "jax")}
   results = {}
   with tempfile.TemporaryDirectory() as folder:
     for size, units, layers in sizes.block:

@@ -9,8 +9,6 @@ Reads one JSON object per line from stdin and answers each with one on stdout:
 where NAME is what the answers to the first two list as "tasks".
 """
 
-import json
-import sys
 import time
 
 import nflows
@@ -21,6 +19,7 @@ import pyro
 import torch
 import zuko
 from pyro.distributions.transforms import BlockAutoregressive
+from serve import serve
 
 
 class Peers:
@@ -114,17 +113,13 @@ def versions():
 
 def main():
   peers = Peers()
-  for line in sys.stdin:
-    command = json.loads(line)
-    task = command.pop("task")
-    try:
-      if task in ("load", "maf"):
-        answer = getattr(peers, task)(**command)
-      else:
-        answer = peers.time(task, **command)
-    except Exception as error:
-      answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), flush=True)
+
+  def answer(task, **command):
+    if task in ("load", "maf"):
+      return getattr(peers, task)(**command)
+    return peers.time(task, **command)
+
+  serve(answer)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ Frames are uint8 [time, height, width, 3], clips (batches to train on) float32 [
 time, height, width, 3]. Between commands it waits without using the processor.
 """
 
-import json
 import math
-import os
-import sys
 import time
 
 import numpy as np
 import torch
+from serve import serve
 
 
 def load_compressai():
@@ -139,19 +137,14 @@ def _count(strings):
 
 
 def main():
-  answers = os.fdopen(os.dup(1), "w")
-  os.dup2(2, 1)  # Whatever a library prints must not get between the answers.
   peer = Peer()
-  for line in sys.stdin:
-    command = json.loads(line)
-    task = command.pop("task")
-    if "threads" in command:
-      torch.set_num_threads(command.pop("threads"))
-    try:
-      answer = getattr(peer, task)(**command)
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-      answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), file=answers, flush=True)
+
+  def answer(task, threads=None, **command):
+    if threads:
+      torch.set_num_threads(threads)
+    return getattr(peer, task)(**command)
+
+  serve(answer)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from worker import Worker
+from worker import flows_worker
 
 from tfafs.models import registry
 from tfafs.training import optimizers
@@ -128,7 +128,7 @@ def main(arguments):
   """Runs the benchmark."""
   del arguments
   tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
-  worker = Worker("torch", _PEER_ENVS.value, "video_torch_worker.py")
+  worker = flows_worker("torch", _PEER_ENVS.value, "video_torch_worker.py")
   figures = {"turns": _TURNS.value, "threads": _THREADS.value, "models": {}}
   figures["machine"] = f"{platform.processor()}, {os.cpu_count()} cores"
   with tempfile.TemporaryDirectory() as folder:

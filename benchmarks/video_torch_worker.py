@@ -11,13 +11,12 @@ layout, frames `x` (dequantised, channels last), and the latents `z` to take the
 The layers are PyTorch's own; nothing else is used than what its tutorials use.
 """
 
-import json
 import math
-import sys
 import time
 
 import numpy as np
 import torch
+from serve import serve
 from torch import nn
 
 WINDOW = 3
@@ -265,17 +264,13 @@ class Peers:
 
 def main():
   peers = Peers()
-  for line in sys.stdin:
-    command = json.loads(line)
-    task = command.pop("task")
-    try:
-      if task in ("load", "terms"):
-        answer = getattr(peers, task)(**command)
-      else:
-        answer = peers.time(task, **command)
-    except Exception as error:
-      answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), flush=True)
+
+  def answer(task, **command):
+    if task in ("load", "terms"):
+      return getattr(peers, task)(**command)
+    return peers.time(task, **command)
+
+  serve(answer)
 
 
 if __name__ == "__main__":

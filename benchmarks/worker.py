@@ -9,19 +9,17 @@ HERE = Path(__file__).resolve().parent
 
 
 class Worker:
-  """A library in a process of its own: a script that answers commands, line by line.
+  """A library in a process of its own: a script that answers commands, see `serve.py`.
 
   Args:
-    kind: Its environment is that of `requirements-flows-KIND.txt`.
-    folder: Folder of the environments.
-    script: File beside this one; `flow_KIND_worker.py` by default.
+    python: That of the library's environment.
+    script: File beside this one.
   """
 
-  def __init__(self, kind, folder, script=None):
-    python = make_environment(kind, folder)
-    self._name = kind
+  def __init__(self, python, script):
+    self._name = script
     self._process = subprocess.Popen(
-      [python, HERE / (script or f"flow_{kind}_worker.py")],
+      [python, HERE / script],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,
@@ -49,16 +47,30 @@ class Worker:
     self._process.wait()
 
 
-def make_environment(kind, folder):
-  """Makes a virtual environment unless it is there; returns its Python."""
-  folder = Path(folder).absolute() / f"flows_{kind}"
+def flows_worker(kind, folder, script=None):
+  """A worker in the environment of `requirements-flows-KIND.txt`, made in a folder.
+
+  Its script is `flow_KIND_worker.py`, unless another is given.
+  """
   requirements = HERE / f"requirements-flows-{kind}.txt"
+  python = make_environment(Path(folder).absolute() / f"flows_{kind}", requirements)
+  return Worker(python, script or f"flow_{kind}_worker.py")
+
+
+def make_environment(folder, requirements, *options):
+  """Makes a virtual environment unless it is there; returns its Python.
+
+  Args:
+    folder: Where it lies.
+    requirements: File of what it holds.
+    *options: Of `pip install`.
+  """
   python, done = folder / "bin" / "python", folder / "complete"
   if done.exists() and done.read_text() == requirements.read_text():
     return python
   print(f"Making a virtual environment in {folder} (some minutes) ...", flush=True)
   subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-  install = [python, "-m", "pip", "install", "-q", "-r", requirements]
+  install = [python, "-m", "pip", "install", "-q", *options, "-r", requirements]
   if subprocess.run(install).returncode:
     sys.exit(f"Cannot install {requirements}: see pip's messages above.")
   done.write_text(requirements.read_text())

@@ -121,11 +121,7 @@ def histograms(train, test, title: str = "") -> bytes:
     axes.hist(values, edges, density=True, alpha=0.55, color=color, label=label)
   axes.set_xlabel("nats per dimension")
   axes.set_ylabel("density")
-  plots.frame(axes)
-  axes.legend(frameon=False, fontsize=8)
-  if title:
-    fig.suptitle(title, fontsize=10)
-  return plots.png(fig)
+  return _finished(fig, axes, title)
 
 
 def correlation_curve(
@@ -149,6 +145,10 @@ def correlation_curve(
     axes.axhline(data_correlation, color="#222222", linestyle="--", label="data")
   axes.set_xlabel("step")
   axes.set_ylabel("correlation of successive frames")
+  return _finished(fig, axes, title)
+
+
+def _finished(fig, axes, title) -> bytes:
   plots.frame(axes)
   axes.legend(frameon=False, fontsize=8)
   if title:

@@ -25,11 +25,10 @@ where a clip is coded whole, the shorter is filled up with empty strings.
 
 import hashlib
 import json
-import os
-import shutil
 
 import tensorflow as tf
 
+from tfafs.models import saved_model
 from tfafs.models.codec import frame_coder, state
 
 FORMAT_VERSION = 2
@@ -226,8 +225,6 @@ def export_codec(model, path, steps=None) -> None:
     path: Folder to write.
     steps: Training steps, for the metadata.
   """
-  path = os.fspath(path).rstrip("/")
-  module = CodecModule(model, steps)
   names = (
     "describe",
     "self_test",
@@ -238,17 +235,4 @@ def export_codec(model, path, steps=None) -> None:
     "compress",
     "decompress",
   )
-  signatures = {name: getattr(module, name) for name in names}
-  beside, old = f"{path}.writing", f"{path}.old"
-  if os.path.exists(old) and not os.path.exists(path):
-    os.rename(old, path)  # Killed between the two renames below.
-  for leftover in (beside, old):
-    shutil.rmtree(leftover, ignore_errors=True)
-  try:
-    tf.saved_model.save(module, beside, signatures)
-    if os.path.exists(path):
-      os.rename(path, old)
-    os.rename(beside, path)
-  finally:
-    shutil.rmtree(beside, ignore_errors=True)
-  shutil.rmtree(old, ignore_errors=True)
+  saved_model.save(CodecModule(model, steps), path, names)
