@@ -150,7 +150,7 @@ class Codec:
       raise ValueError(
         f"the codec in {path!r} fails its self-test: TensorFlow does not add exactly "
         "here, and would read other symbols than were written: turn off automatic mixed "
-        "precision and TF_USE_DEEP_CONV2D"
+        "precision and other settings that trade exactness for speed"
       )
     return cls(path, model, metadata)
 

@@ -8,10 +8,10 @@ does not matter. Kernels of up to 127 and activations of up to 255 are exact in 
 and TF32 as well, should a library multiply in those and add in float32.
 
 What the argument needs is a convolution that multiplies, adds, and keeps its sums in
-float32. Two settings of TensorFlow break that, both off by default: automatic mixed
-precision, which rounds sums to 16 bits, and TF_USE_DEEP_CONV2D, whose Winograd transform
-multiplies other numbers. `probe` finds out whether a machine computes as it must; where it
-does not, the same in float64, whose sums have 53 bits, is slower and does.
+float32. Automatic mixed precision, off by default, rounds sums to 16 bits; a library may
+transform (Winograd) and so multiply other numbers. `probe` finds out whether a machine
+computes as it must; where it does not, the same in float64, whose sums have 53 bits, is
+slower and does.
 
     sums = conv(inputs, kernel) + bias                integers
     outputs = clip(round(sums * 2^shift), 0, high)    a rounding shift, ties to even
