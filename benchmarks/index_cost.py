@@ -6,10 +6,11 @@
 
 From the weights of a trained run, two runs go on at each beta for equally many steps on
 equal data and noise: with exact integers, and with the same network in floating point,
-which keeps the clips of the activations: what is measured is rounding alone.
-All are exported; the videos are coded to files by each and decoded from them; BD-rate
-compares the curves, positive where exact integers need more bytes. Times are those of
-frames of 640x272, the codecs by turns. Interrupted, the same command goes on.
+which keeps the clips of the activations: what is measured is rounding alone. A codec of
+variable rate has all its rates in one such pair. All are exported; the videos are coded to
+files by each and decoded from them; BD-rate compares the curves, positive where exact
+integers need more bytes. Times are those of frames of 640x272, the codecs by turns.
+Interrupted, the same command goes on.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from absl import logging
 
 from tfafs import datasets
 from tfafs.coding import Codec, Decoder, Encoder
-from tfafs.evaluation import bd_rate, clips, rd_curves
+from tfafs.evaluation import bd_rate, clips, neural, rd_curves
 from tfafs.training import run, run_directory
 
 KINDS = {"exact": True, "float": False}
@@ -38,8 +39,6 @@ TIMED_FRAMES = 5
 def go_on(base, options, beta, kind, output_dir):
   """Trains one of the runs, exports it; returns the path of the SavedModel."""
   config = run_directory.load_config(run_directory.run_paths(base))
-  if config is None:
-    sys.exit(f"{base} holds no run: give the --model_dir of bin/train.")
   with config.unlocked():
     config.model.beta = beta
     config.model.hyper.exact_index = KINDS[kind]
@@ -50,6 +49,7 @@ def go_on(base, options, beta, kind, output_dir):
       shift_weight=0.0,
       checkpoint_every=options.steps,
       image_every=10 * options.steps,
+      exact_from=0.0,
       warm_start=str(base),
     )
   model_dir = pathlib.Path(output_dir) / f"{kind}_{beta:g}"
@@ -66,13 +66,17 @@ def measure_rate(saved_models, videos, gop, frames):
   points, mismatched = {}, 0
   for (kind, beta), path in saved_models.items():
     codec = Codec.load(path)
+    levels = codec.max_quality
     for video in videos:
       clip = clips.as_clip(video, frames)
-      result = rd_curves.evaluate_clip(codec, clip, gop, with_ms_ssim=False)
-      mismatched += result.mismatched_frames
-      curve = points.setdefault(clip.name, {}).setdefault(kind, [])
-      curve.append([result.bpp, result.psnr])
-      print(f"{clip.name} {kind} {beta:g}: {result.bpp:.4f} {result.psnr:.2f} dB")
+      for quality in [None] if levels is None else range(levels + 1):
+        made = neural.NeuralCodec(codec, quality=quality)
+        result = rd_curves.evaluate_clip(made, clip, gop, with_ms_ssim=False)
+        mismatched += result.mismatched_frames
+        curve = points.setdefault(clip.name, {}).setdefault(kind, [])
+        curve.append([result.bpp, result.psnr])
+        setting = f"{beta:g}" if quality is None else f"quality {quality}"
+        print(f"{clip.name} {kind} {setting}: {result.bpp:.4f} {result.psnr:.2f} dB")
   return points, mismatched
 
 
@@ -114,8 +118,13 @@ def main():
   parser.add_argument("--results", help="JSON file to write.")
   options = parser.parse_args()
   logging.set_verbosity(logging.ERROR)
-  betas = [float(beta) for beta in options.betas.split(",")]
   base = pathlib.Path(options.model_dir).absolute()
+  config = run_directory.load_config(run_directory.run_paths(base))
+  if config is None:
+    sys.exit(f"{base} holds no run: give the --model_dir of bin/train.")
+  betas = [float(beta) for beta in options.betas.split(",")]
+  if config.model.variable_rate:
+    betas = [config.model.beta]
   saved_models = {
     (kind, beta): go_on(base, options, beta, kind, options.output_dir)
     for beta in betas
