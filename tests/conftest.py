@@ -10,6 +10,11 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_codec():
   """An untrained stat_ssf_sp of size tiny whose latents and motion are not zero."""
+  return make_tiny_codec("stat_ssf_sp")
+
+
+def make_tiny_codec(name, variable_rate=False):
+  """Such a codec of another name, of those that warp through scale space."""
   import numpy as np
   import tensorflow as tf
 
@@ -17,7 +22,9 @@ def tiny_codec():
   from tfafs.models.codec import transforms
 
   tf.keras.utils.set_random_seed(1)
-  model = registry.build(registry.load_config("stat_ssf_sp", "tiny"))
+  config = registry.load_config(name, "tiny")
+  config.model.variable_rate = variable_rate
+  model = registry.build(config)
   for variable in model.trainable_variables:
     if "kernel" in variable.name:
       seed = [len(variable.shape), int(tf.size(variable))]
@@ -25,7 +32,8 @@ def tiny_codec():
   head = model.inter.transform.trainable_variables[-2]
   # Flows of pixels, gains that differ.
   unit = transforms.FLOW_UNIT
-  head.assign(20.0 * head / np.reshape([unit, unit, 1, 1, 1, 1], [6, 1]))
+  rest = [1] * (head.shape[-2] - 2)
+  head.assign(20.0 * head / np.reshape([unit, unit, *rest], [-1, 1]))
   return model
 
 

@@ -1,10 +1,11 @@
-"""Makes the golden stream: run it only for a new format version, from the project's root.
+"""Makes the golden streams that are not there, from the project's root.
 
     python tests/golden/make.py
 
 A stream that is here decodes for ever: a version of tfafs that reads format 2 has to give
-these frames. The codec is an untrained stat_ssf_sp of size tiny with weights that make all
-of its parts speak, as the tests' fixture `tiny_codec` has them.
+these frames. Delete one only for a new format version. The codecs are untrained, of size
+tiny, with weights that make all of their parts speak, as the tests' fixture `tiny_codec`
+has them.
 """
 
 import pathlib
@@ -22,6 +23,11 @@ import conftest
 from tfafs import coding
 
 HERE = pathlib.Path(__file__).parent
+# Folder: model, and the quality of a codec of variable rate.
+STREAMS = {
+  "stat_ssf_sp": ("stat_ssf_sp", None),
+  "ssf_tp_variable_rate": ("ssf_tp", 4.5),
+}
 SIZE = (45, 67)
 NUM_FRAMES, GOP = 7, 5
 
@@ -35,9 +41,9 @@ def clip():
   return np.stack(frames).astype(np.uint8)
 
 
-def main():
+def make(name, quality, out_dir):
   """Writes codec.tar.xz, stream.tfafs and frames.npz."""
-  model = conftest.tiny_codec.__wrapped__()
+  model = conftest.make_tiny_codec(name, variable_rate=quality is not None)
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "codec"
     model.export_codec(path, steps=0)
@@ -45,14 +51,29 @@ def main():
     stream = pathlib.Path(folder) / "stream.tfafs"
     height, width = SIZE
     with coding.CompressedVideoWriter(
-      codec, stream, width, height, frame_rate=25, gop=GOP, frame_checksums=True
+      codec,
+      stream,
+      width,
+      height,
+      frame_rate=25,
+      gop=GOP,
+      frame_checksums=True,
+      quality=quality,
     ) as out:
       frames = [out.write(frame).reconstruction for frame in clip()]
-    np.savez_compressed(HERE / "frames.npz", frames=np.stack(frames))
-    shutil.copy(stream, HERE / "stream.tfafs")
+    out_dir.mkdir()
+    np.savez_compressed(out_dir / "frames.npz", frames=np.stack(frames))
+    shutil.copy(stream, out_dir / "stream.tfafs")
     (path / "fingerprint.pb").unlink(missing_ok=True)
-    with tarfile.open(HERE / "codec.tar.xz", "w:xz") as archive:
+    with tarfile.open(out_dir / "codec.tar.xz", "w:xz") as archive:
       archive.add(path, "codec")
+
+
+def main():
+  """Makes those that are not there."""
+  for folder, (name, quality) in STREAMS.items():
+    if not (HERE / folder).exists():
+      make(name, quality, HERE / folder)
 
 
 if __name__ == "__main__":

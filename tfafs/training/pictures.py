@@ -39,7 +39,7 @@ def load_trained(model_dir):
   return model
 
 
-def frame_picture(model_dir, video, index: int, path) -> None:
+def frame_picture(model_dir, video, index: int, path, quality=None) -> None:
   """Draws how a trained codec codes a frame, given the one before as an intra frame.
 
   Args:
@@ -47,9 +47,10 @@ def frame_picture(model_dir, video, index: int, path) -> None:
     video: Video file or folder.
     index: Number of the frame, from 0 on; the parts need one before it.
     path: PNG to write.
+    quality: Of a codec of variable rate, from 0 on; None takes the middle.
 
   Raises:
-    ValueError: the video has no such frame.
+    ValueError: the video has no such frame, or the codec no such quality.
   """
   with video_reader.open_video(video) as reader:
     frames = list(itertools.islice(reader, index - 1, index + 1))
@@ -58,6 +59,10 @@ def frame_picture(model_dir, video, index: int, path) -> None:
   model = load_trained(model_dir)
   if not hasattr(model, "visualize"):
     raise errors.RunError(f"The model {model.name} has no pictures of its frames.")
+  options = {}
+  if quality is not None:
+    _check_quality(model.config.model, quality)
+    options["quality"] = float(quality)
   clip = tf.constant(np.stack(frames)[None] / 255.0, tf.float32)
   titles = {
     "shift": "shift (prediction)",
@@ -67,11 +72,19 @@ def frame_picture(model_dir, video, index: int, path) -> None:
     "motion_rate": "bits of the motion (white is most)",
     "residual_rate": "bits of the residual (white is most)",
   }
-  pictures = model.visualize(clip)
+  pictures = model.visualize(clip, **options)
   sheet.draw({titles.get(k, k): v[0].numpy() for k, v in pictures.items()}, path)
 
 
-def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
+def _check_quality(config, quality):
+  if not config.get("variable_rate"):
+    raise ValueError("--quality: the run's codec has one rate; leave it out")
+  last = len(config.betas) - 1
+  if not 0 <= quality <= last:
+    raise ValueError(f"--quality={quality:g}: the run's codec takes 0 to {last}")
+
+
+def run(model_dir, saved_models, video, index, quality, gop, codecs, crf, path) -> None:
   """The command `bin/picture`: parts of a frame of a run, or crops of exported codecs.
 
   Args:
@@ -79,6 +92,7 @@ def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
     saved_models: Folders of exported codecs.
     video: Video file or folder.
     index: Number of the frame, from 0 on; the parts need one before it.
+    quality: Of the parts, with a codec of variable rate; None takes the middle.
     gop: Distance of I frames of the crops.
     codecs: Baselines of the crops.
     crf: Their constant rate factors, whole numbers as text.
@@ -89,9 +103,11 @@ def run(model_dir, saved_models, video, index, gop, codecs, crf, path) -> None:
       cli.fail(f"--{name} is missing; --help shows the flags")
   if bool(model_dir) == bool(saved_models):
     cli.fail("give either --model_dir, for the parts of a frame, or --saved_model")
+  if saved_models and quality is not None:
+    cli.fail("--quality goes with --model_dir; crops are of codecs at equal rates")
   try:
     if model_dir:
-      frame_picture(model_dir, video, index, path)
+      frame_picture(model_dir, video, index, path, quality)
     else:
       crops.compare_crops(
         saved_models,

@@ -207,23 +207,24 @@ class VideoCodec(tf.keras.Model):
     self._means = {name: tf.keras.metrics.Mean(name) for name in terms}
 
   @tf.function
-  def _first_inter_frame(self, clips):
-    with self.rates.at(None):
+  def _first_inter_frame(self, clips, quality=None):
+    with self.rates.at(quality):
       state = states.behind_intra(self.intra(clips[:, 0])[1])
       return state.reference, self.inter(clips[:, 1], state)
 
-  def visualize(self, clips):
+  def visualize(self, clips, quality=None):
     """Pictures of the second frame's coding (paper 001, Figure 2).
 
     Args:
       clips: float32 [batch, time >= 2, height, width, 3] in [0, 1].
+      quality: Of a codec of variable rate, in levels; None takes the middle.
 
     Returns:
       Dict of float32 [batch, height, width, 3] in [0, 1]: frame, reference, shift,
       scale (log scale, grey is 1), noise (grey is 0), reconstruction, and for each
       latent where its bits go (motion_rate, residual_rate; white is most).
     """
-    reference, coded = self._first_inter_frame(clips)
+    reference, coded = self._first_inter_frame(clips, quality)
     scale = 0.5 + tf.math.log(coded.transform.scale) / 6.0
     pictures = {
       "frame": clips[:, 1],
