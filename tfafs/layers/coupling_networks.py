@@ -40,9 +40,8 @@ class ConvolutionalCouplingNetwork(tf.keras.layers.Layer):
 
   def call(self, inputs):
     """[..., height, width, event_size] to [..., height, width, outputs, parameters]."""
-    shape = dims(inputs)
-    result = self._stack(tf.reshape(inputs, [-1, *shape[-3:]]))
-    return tf.reshape(result, [*shape[:-1], self.outputs, self.parameters])
+    shape = [*dims(inputs)[:-1], self.outputs, self.parameters]
+    return tf.reshape(self._stack(inputs), shape)
 
   def bind(self, context=None):
     """The function from images to parameters, as `SplitCoupling` asks for it.

@@ -12,7 +12,7 @@ class EdgeConvolution(tf.keras.layers.Layer):
   """(convolution(x) + bias) * exp(3 log_scale), of a padding that is marked.
 
   Outside of the image the inputs are 0, and one more input channel, which is 0 inside, is
-  1. Images are [batch, height, width, inputs]. With `steps` the convolution is one of time,
+  1. Images are [..., height, width, inputs]. With `steps` the convolution is one of time,
   too: of [batch, steps, height, width, inputs] each step reads itself and the step before,
   and what comes before the first step is padding.
 
@@ -135,7 +135,7 @@ class GatedStack(tf.keras.layers.Layer):
       )
 
   def call(self, inputs):
-    """Images [batch, (steps,) height, width, inputs] to the same with `outputs`."""
+    """Images as `EdgeConvolution` takes them, to the same with `outputs` channels."""
     x = tf.nn.relu(self._first(inputs))
     x = tf.tanh(self._tanh(x)) * tf.sigmoid(self._gate(x))
     return self._last(x)
