@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfafs.bijectors import multi_scale
 from tfafs.layers.act_norm import data_dependent_start
+
+tfd = tfp.distributions
 
 
 def make(levels=3, depth=1, channels=1, dtype="float64"):
@@ -64,6 +67,23 @@ def test_without_steps_it_is_a_permutation():
   np.testing.assert_array_equal(coarse[0, 0, 0], [0, 2, 8, 10, 1, 3, 9, 11])
   np.testing.assert_array_equal(layout.forward([fine, coarse]), x)
   np.testing.assert_array_equal(layout.inverse_log_det_jacobian(x, 3), [0])
+
+
+def test_in_a_distribution():
+  """Over a joint distribution of the latents, as TFP composes them."""
+  flow = make(levels=2)
+  shapes = flow.inverse_event_shape([8, 8, 1])
+  zeros = [tf.zeros(shape, tf.float64) for shape in shapes]
+  base = tfd.JointDistributionSequential(
+    [tfd.Independent(tfd.Normal(zero, 2.0), 3) for zero in zeros]
+  )
+  density = tfd.TransformedDistribution(base, flow)
+  assert density.event_shape == [8, 8, 1]
+  x = density.sample(3, seed=(1, 2))
+  assert x.shape == [3, 8, 8, 1]
+  latents = flow.inverse(tf.identity(x))
+  expected = base.log_prob(latents) + flow.split(x).log_det
+  np.testing.assert_allclose(density.log_prob(tf.identity(x)), expected, 1e-9)
 
 
 def test_start_normalises_what_enters_each_step():

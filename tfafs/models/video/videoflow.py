@@ -69,9 +69,11 @@ class VideoFlow(ClipDensity):
     """Takes the start of all normalisations from data: once, before the first step.
 
     Args:
-      clips: float32 [batch, time, size, size, channels] in [0, 1], 8-bit values.
+      clips: float32 [batch, time, size, size, channels] in [0, 1], 8-bit values; of each
+        as many frames are read as a training step reads.
     """
     kind = self.config.model.dequantization
+    clips = clips[:, : self.config.training.patch_frames or None]
     with data_dependent_start():
       self.to_noise(dequantization.dequantize(clips, kind, (0, 2)))
 
@@ -129,7 +131,7 @@ class VideoFlow(ClipDensity):
       return moved, (frame,)
 
     _, (frames,) = filtering.over_time(run, windows, num_frames)
-    return tf.einsum("tbhwc->bthwc", frames)
+    return tf.transpose(frames, [1, 0, 2, 3, 4])
 
   def terms(self, clips, seed, training=False):
     """See base class; training is on a random part of `training.patch_frames` frames."""
