@@ -106,27 +106,30 @@ class VideoFlow(ClipDensity):
     return Noise(self.layout.forward(noises), logdet, burn_in_log_prob=before)
 
   def sample(self, context, num_frames, seed, temperature=1.0):
-    """See base class; latents of a frame are drawn from the coarsest to the finest."""
+    """See base class; latents of a frame are drawn from the coarsest to the finest.
+
+    A frame that leaves the range of dequantised data is brought back into it before it is
+    the past of others: the model knows no such past, and would lose itself further.
+    """
     self.check_context(context)
-    first = self.burn_in
-    windows = self.flow.split(context[:, -first:]).latents
+    windows = self.flow.split(context[:, -self.burn_in :]).latents
+    low, high = dequantization.RANGES[self.config.model.dequantization]
 
     def run(t, windows):
       frame_seed = tf.random.experimental.stateless_fold_in(seed, t)
-      drawn = {}
 
       def latent(level, kept):
         kept = None if kept is None else kept[:, tf.newaxis]
         shift, log_scale = self.priors[level](windows[level], kept)
         level_seed = tf.random.experimental.stateless_fold_in(frame_seed, level)
         noise = tf.random.stateless_normal(tf.shape(shift), level_seed)
-        drawn[level] = shift + temperature * tf.exp(log_scale) * noise
-        return drawn[level][:, 0]
+        return (shift + temperature * tf.exp(log_scale) * noise)[:, 0]
 
       frame = self.flow.merge(latent)
+      seen = self.flow.split(tf.clip_by_value(frame, low, high)).latents
       moved = tuple(
-        tf.concat([window[:, 1:], drawn[level]], 1)
-        for level, window in enumerate(windows)
+        tf.concat([window[:, 1:], z[:, tf.newaxis]], 1)
+        for window, z in zip(windows, seen)
       )
       return moved, (frame,)
 
