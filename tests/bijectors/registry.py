@@ -6,10 +6,12 @@ dict `CASES` from name to `tfafs.testing.BijectorCase`, and adds that dict here.
 
 import autoregressive_cases
 import density_flow_cases
+import glow_cases
 import temporal_cases
 
 CASES = {
   **autoregressive_cases.CASES,
   **density_flow_cases.CASES,
+  **glow_cases.CASES,
   **temporal_cases.CASES,
 }

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfafs.bijectors import ConditionalChain, SplitCoupling
+from tfafs.layers.coupling_networks import ConvolutionalCouplingNetwork
 from tfafs.layers.masked_network import DenseNetwork
 
 
@@ -74,3 +75,30 @@ def test_unchanged_must_fit_the_network():
     SplitCoupling(network, [0, 7])
   with pytest.raises(ValueError, match="event_size must be at least 1"):
     SplitCoupling.build(0)
+
+
+def test_an_image_is_mapped_by_what_passes_at_all_places():
+  """The coupling of Glow: noise = (data + shift) * sigmoid(score + 2)."""
+  tf.keras.utils.set_random_seed(0)
+  network = ConvolutionalCouplingNetwork(2, 1, 2, width=4, dtype="float64")
+  bijector = SplitCoupling(network, [0, 1], "sigmoid_affine")
+  x = np.random.default_rng(0).normal(size=[2, 5, 4, 3])
+  sigmoid = 1 / (1 + np.exp(-2.0))
+  y = bijector.inverse(tf.constant(x))  # The network starts at zero.
+  np.testing.assert_allclose(y, np.concatenate([x[..., :2], sigmoid * x[..., 2:]], -1))
+  for i, variable in enumerate(network.trainable_variables):
+    noise = tf.random.stateless_normal(variable.shape, [i, 1], dtype=tf.float64)
+    variable.assign_add(0.3 * noise)
+  parameters = network(tf.constant(x[..., :2])).numpy()
+  assert parameters.shape == (2, 5, 4, 1, 2)
+  slope = 1 / (1 + np.exp(-parameters[..., 1] - 2))
+  y = bijector.inverse(tf.constant(x))
+  np.testing.assert_array_equal(y[..., :2], x[..., :2])
+  np.testing.assert_allclose(
+    y[..., 2:], (x[..., 2:] + parameters[..., 0]) * slope, 1e-10
+  )
+  log_det = bijector.inverse_log_det_jacobian(tf.constant(x), event_ndims=3)
+  np.testing.assert_allclose(log_det, np.log(slope).sum((1, 2, 3)), 1e-10)
+  np.testing.assert_allclose(bijector.forward(tf.identity(y)), x, 1e-9)
+  with pytest.raises(ValueError, match="is not conditional; leave context away"):
+    bijector.inverse(tf.constant(x), context=tf.zeros([2, 5, 4, 1], tf.float64))

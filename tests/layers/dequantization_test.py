@@ -14,6 +14,8 @@ def test_noise_keeps_the_levels_apart_and_is_a_function_of_the_seed(kind):
   noisy = dequantization.dequantize(x, kind, (1, 2)).numpy()
   np.testing.assert_array_equal(noisy, dequantization.dequantize(x, kind, (1, 2)))
   assert np.all(noisy != dequantization.dequantize(x, kind, (1, 3)))
+  low, high = dequantization.RANGES[kind]
+  assert low <= noisy.min() < low + 0.02 and high - 0.02 < noisy.max() <= high
   if kind == "uniform":
     np.testing.assert_array_equal(np.floor(noisy * 256), levels)
   else:

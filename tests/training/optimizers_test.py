@@ -24,6 +24,18 @@ def test_update_is_kerass_clipped_adam_and_norm_is_before_clipping():
   assert float(optimizer.learning_rate) == pytest.approx(1e-4)
 
 
+def test_other_moments():
+  training = toy.get_config(clip_norm=0.0).training
+  training.update({"beta_1": 0.85, "beta_2": 0.997, "epsilon": 1e-6})
+  ours, theirs = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
+  optimizer = optimizers.make_optimizer(training)
+  reference = tf.keras.optimizers.Adam(1e-3, 0.85, 0.997, 1e-6)
+  for gradient in ([3e-6, 4.0], [0.1, -0.2]):
+    optimizer.apply_gradients([(tf.constant(gradient), ours)])
+    reference.apply_gradients([(tf.constant(gradient), theirs)])
+  np.testing.assert_array_equal(ours, theirs)
+
+
 def test_no_clipping():
   training = toy.get_config(clip_norm=0.0).training
   optimizer = optimizers.make_optimizer(training)

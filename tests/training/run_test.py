@@ -197,6 +197,7 @@ def test_refusal_of_a_part_becomes_one_line(run_toy, tmp_path):
     ("training", "learning_rate", -1.0, "must be more than 0"),
     ("training", "decay_at", 1.5, "fraction of the steps"),
     ("training", "clip_norm", -1.0, "0 is no clipping"),
+    ("training", "warmup_steps", -1, "0 is no warm-up"),
     ("model", "export_precision", "bfloat", "must be float32 or mixed_bfloat16"),
     ("data", "crop_size", 0, "config.data.crop_size is 0"),
   ],

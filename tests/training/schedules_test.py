@@ -54,3 +54,11 @@ def test_data_without_crops_is_one_phase():
   config = toy.get_config(steps=7)
   del config.data.crop_size
   assert schedules.phases(config) == (schedules.Phase(0, 7, None),)
+
+
+def test_warm_up_rises_to_the_rate_and_is_no_part_of_the_decay():
+  training = toy.get_config(steps=10, decay_at=0.8).training
+  training.update({"warmup_steps": 4})
+  rate = schedules.learning_rate(training)
+  rates = [float(rate(tf.constant(step, tf.int64))) for step in (0, 1, 3, 4, 7, 8)]
+  np.testing.assert_allclose(rates, [2.5e-4, 5e-4, 1e-3, 1e-3, 1e-3, 1e-4], rtol=1e-6)

@@ -41,6 +41,26 @@ class AffineMap:
     return shift, _bound(log_scale)
 
 
+class SigmoidAffineMap:
+  """noise = (data + shift) * sigmoid(score + 2), a slope between 0 and 1.
+
+  Source: the code of Kingma and Dhariwal, Glow, 2018.
+  """
+
+  num_parameters = 2
+
+  def to_noise(self, data, parameters) -> Noise:
+    """Noise and log-slope of `data` [...] under `parameters` [..., 2]."""
+    shift, score = tf.unstack(parameters, axis=-1)
+    log_slope = tf.math.log_sigmoid(score + 2.0)
+    return Noise((data + shift) * tf.exp(log_slope), log_slope)
+
+  def to_data(self, noise, parameters):
+    """Data of `noise` [...] under `parameters` [..., 2]."""
+    shift, score = tf.unstack(parameters, axis=-1)
+    return noise * (1.0 + tf.exp(-(score + 2.0))) - shift
+
+
 class NonlinearSquaredMap:
   """noise = NLSq(data): the formula towards noise, the cubic's root towards data.
 
@@ -84,8 +104,12 @@ class NonlinearSquaredMap:
     )
 
 
-ScalarMap = Union[AffineMap, NonlinearSquaredMap]
-_BY_NAME = {"affine": AffineMap, "nonlinear_squared": NonlinearSquaredMap}
+ScalarMap = Union[AffineMap, SigmoidAffineMap, NonlinearSquaredMap]
+_BY_NAME = {
+  "affine": AffineMap,
+  "sigmoid_affine": SigmoidAffineMap,
+  "nonlinear_squared": NonlinearSquaredMap,
+}
 
 
 def get(scalar: Union[str, ScalarMap]) -> ScalarMap:

@@ -28,7 +28,9 @@ class SplitCoupling(tfb.Bijector):
       forward:  x_i = to_data(y_i; parameters(x_S, context))    noise to data, sampling
       log |det dy/dx| = sum over i not in S of log slope of to_noise at x_i
 
-  Each direction is one pass of the network.
+  Each direction is one pass of the network. With a network of images, which has an
+  `event_ndims` of 3, the last dimension is that of the channels, the parameters of a value
+  depend on the passing channels of all places, and the sum is over all places, too.
 
   Keyword argument `context`: [..., context_size], what the network is conditioned on.
 
@@ -52,9 +54,11 @@ class SplitCoupling(tfb.Bijector):
 
     Args:
       network: A `DenseNetwork`, or a layer like it: `bind(context)` returns a function
-        from [..., len(unchanged)] to parameters [..., others, scalar.num_parameters].
+        from [..., len(unchanged)] to parameters [..., others, scalar.num_parameters]; if
+        it has an attribute `event_ndims`, that is the rank of an event, else 1.
       unchanged: Indices of the dimensions that pass unchanged.
-      scalar: "affine", "nonlinear_squared", or a map of `tfafs.bijectors.scalar_maps`.
+      scalar: "affine", "sigmoid_affine", "nonlinear_squared", or a map of
+        `tfafs.bijectors.scalar_maps`.
       validate_args: Unused; bad shapes are always reported.
       name: Name of the ops.
 
@@ -77,10 +81,13 @@ class SplitCoupling(tfb.Bijector):
       self._changed = tuple(i for i in range(size) if i not in unchanged)
       # Where each dimension lies in the concatenation of both.
       self._places = np.argsort(unchanged + self._changed).tolist()
+      self._in_order = self._places == sorted(self._places)
       self._scalar = scalar_maps.get(scalar)
       check_parameters(network, self._scalar)
+      event_ndims = getattr(network, "event_ndims", 1)
+      self._axes = list(range(-event_ndims, 0))
       super().__init__(
-        forward_min_event_ndims=1,
+        forward_min_event_ndims=event_ndims,
         dtype=tf.as_dtype(network.dtype),
         validate_args=validate_args,
         parameters=parameters,
@@ -146,13 +153,13 @@ class SplitCoupling(tfb.Bijector):
     passing, mapped, parameters = self._split(y, context)
     data = self._scalar.to_data(mapped, parameters)
     log_slope = self._scalar.to_noise(data, parameters).log_slope
-    return self._join(passing, data), {"ildj": tf.reduce_sum(log_slope, -1)}
+    return self._join(passing, data), {"ildj": tf.reduce_sum(log_slope, self._axes)}
 
   def _augmented_inverse(self, x, context=None):
     passing, mapped, parameters = self._split(x, context)
     noise = self._scalar.to_noise(mapped, parameters)
     return self._join(passing, noise.value), {
-      "ildj": tf.reduce_sum(noise.log_slope, -1)
+      "ildj": tf.reduce_sum(noise.log_slope, self._axes)
     }
 
   def _forward(self, y, **kwargs):
@@ -170,9 +177,14 @@ class SplitCoupling(tfb.Bijector):
   def _split(self, value, context):
     check_event(value, len(self._places))
     value = broadcast_batch(value, context)
+    if self._in_order:
+      sizes = [len(self._unchanged), len(self._changed)]
+      passing, mapped = tf.split(value, sizes, -1)
+      return passing, mapped, self._network.bind(context)(passing)
     passing = tf.gather(value, tf.constant(self._unchanged, tf.int32), axis=-1)
     mapped = tf.gather(value, tf.constant(self._changed, tf.int32), axis=-1)
     return passing, mapped, self._network.bind(context)(passing)
 
   def _join(self, passing, mapped):
-    return tf.gather(tf.concat([passing, mapped], -1), self._places, axis=-1)
+    joined = tf.concat([passing, mapped], -1)
+    return joined if self._in_order else tf.gather(joined, self._places, axis=-1)

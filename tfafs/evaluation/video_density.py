@@ -63,7 +63,7 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
   """Measures a model.
 
   Args:
-    model: A `VideoDensity`.
+    model: A `ClipDensity`.
     clips: Dataset of float32 [time, size, size, channels] in [0, 1], multiples of 1 / 255.
     seed: Of dequantisation and latents.
     num_samples: Paths of latents for each clip.

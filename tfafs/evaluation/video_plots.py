@@ -13,6 +13,8 @@ LABELS = {
   "log_scale": "scale",
   "shift_2": "shift, level 2",
   "log_scale_2": "scale, level 2",
+  "prediction": "prediction",
+  "latents": "latents $z_t$",
   "noise": "noise $y_t$",
   "mean": "mean of $p(y_t|z_t)$",
   "log_std": "deviation of $p(y_t|z_t)$",

@@ -20,6 +20,8 @@ import tensorflow as tf
 LEVELS = 256
 FLOORS = {"gaussian": 0.5 * math.log(2 * math.pi * math.e), "uniform": 0.0}
 """Least nats per dimension by dequantisation: the entropy of its noise, plus ln 256."""
+RANGES = {"gaussian": (-5 / LEVELS, 1 + 5 / LEVELS), "uniform": (0.0, 1.0)}
+"""Where dequantised data lie; of Gaussian noise, all but a millionth of them."""
 KINDS = (*FLOORS, "none")
 
 

@@ -168,7 +168,7 @@ def filter_sequence(
 
   # Without a mask each step is the last one, and nothing need be kept.
   states = (state, () if mask is None else state)
-  (state, last), (kl, latents, features) = _over_time(run, states, length)
+  (state, last), (kl, latents, features) = over_time(run, states, length)
   if mask is not None:
     state = last
   kl, latents, features = map(_time_first, (kl, latents, features))
@@ -250,7 +250,7 @@ def generate(
     value = tempered_sample(value, temperature, seeds[1])[:, 0]
     return cell.step(state, latent, encode(value)), (features, value)
 
-  _, (features, *values) = _over_time(run, state, num_steps)
+  _, (features, *values) = over_time(run, state, num_steps)
   features = _time_first(features)
   if encode is None:
     seed = tf.random.experimental.stateless_fold_in(seed, -1)
@@ -344,7 +344,7 @@ def kl_weight(step, start: float = 1.0, steps: int = 0):
   return start + (1.0 - start) * done
 
 
-def _over_time(run, state, length):
+def over_time(run, state, length):
   """Runs `run(t, state) -> (state, outputs)`; outputs are stacked, [time, ...]."""
   if isinstance(length, int) and length <= UNROLL_UP_TO:
     rows = []

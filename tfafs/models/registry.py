@@ -9,7 +9,7 @@ from tfafs.models.codec import codec, variants
 from tfafs.models.density import density
 from tfafs.models.density import variants as density_variants
 from tfafs.models.video import variants as video_variants
-from tfafs.models.video import video
+from tfafs.models.video import video, videoflow
 
 SIZES = ("default", "paper", "tiny")
 
@@ -49,6 +49,12 @@ MODELS.update(
   {
     name: ModelSpec("video", variant.description, video.build)
     for name, variant in video_variants.VARIANTS.items()
+  }
+)
+MODELS.update(
+  {
+    name: ModelSpec("video", variant.description, videoflow.build)
+    for name, variant in video_variants.VIDEOFLOW.items()
   }
 )
 

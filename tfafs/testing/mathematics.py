@@ -184,7 +184,11 @@ def check_event_ndims(case: BijectorCase):
     least = getattr(bijector, f"{direction}_min_event_ndims")
     single = method(tf.identity(point), event_ndims=least, **kwargs)
     double = method(tf.identity(point), event_ndims=least + 1, **kwargs)
-    case.close(double, tf.reduce_sum(single, -1), f"{direction}: event_ndims one more")
+    # A constant Jacobian's log-det need not repeat itself for each sample.
+    single = tf.broadcast_to(single, (*sample_shape, *case.batch_shape))
+    total = tf.reduce_sum(single, -1)
+    double = tf.broadcast_to(double, total.shape)
+    case.close(double, total, f"{direction}: event_ndims one more")
 
 
 def check_scalar(case: BijectorCase):

@@ -44,5 +44,8 @@ def make_optimizer(training) -> ClippedAdam:
   """Optimizer of a run from its `config.training`."""
   return ClippedAdam(
     learning_rate=schedules.learning_rate(training),
+    beta_1=training.get("beta_1", 0.9),
+    beta_2=training.get("beta_2", 0.999),
+    epsilon=training.get("epsilon", 1e-7),
     global_clipnorm=training.clip_norm or None,
   )

@@ -91,6 +91,8 @@ def train(config, model_dir, strategy="default", make_model=None, make_dataset=N
         paths.checkpoints, model, model.optimizer, keep=3
       )
       step = checkpointer.restore()
+      if checkpointer.latest is None and not config.training.get("warm_start"):
+        _initialize(config, model, make_dataset)
     run_directory.store_config(paths, config)
     _announce(config, paths, model, step)
     return _fit(config, paths, model, checkpointer, make_dataset, step)
@@ -123,6 +125,10 @@ def check(config):
       raise errors.RunError(
         f"config.model.{name} is {value!r}; it must be float32 or mixed_bfloat16."
       )
+  if config.training.get("warmup_steps", 0) < 0:
+    raise errors.RunError(
+      f"config.training.warmup_steps is {config.training.warmup_steps}; 0 is no warm-up."
+    )
   if config.training.clip_norm < 0:
     raise errors.RunError(
       f"config.training.clip_norm is {config.training.clip_norm}; 0 is no clipping."
@@ -165,6 +171,23 @@ def _build(make_model, config, paths):
   model.distribute_reduction_method = "first"
   model.optimizer.build(model.trainable_variables)
   return model
+
+
+def _initialize(config, model, make_dataset):
+  """Lets a new model start from data, if it does that: `model.initialize_from(batch)`."""
+  if not hasattr(model, "initialize_from"):
+    return
+  count = config.training.initial_clips
+  crop_size = config.data.get("crop_size")
+  dataset = make_dataset(
+    config.data,
+    count,
+    config.data.get("num_frames"),
+    crop_size,
+    start_index=0,
+    seed=config.training.seed,
+  )
+  model.initialize_from(next(iter(dataset)))
 
 
 def _announce(config, paths, model, step):

@@ -53,20 +53,44 @@ def phases(config) -> tuple:
   return tuple(phase for phase in candidates if phase.end_step > phase.first_step)
 
 
+class LinearWarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
+  """Another schedule, times a factor that rises from 1 / steps to 1 over some steps."""
+
+  def __init__(self, schedule, steps: int):
+    """Makes the schedule.
+
+    Args:
+      schedule: Keras schedule.
+      steps: The update with this number, counted from 1, has the full rate.
+    """
+    self.schedule, self.steps = schedule, steps
+
+  def __call__(self, step):
+    """Rate of the next update after `step` of them."""
+    factor = tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / self.steps)
+    return factor * self.schedule(step)
+
+  def get_config(self):
+    """Arguments of the constructor."""
+    return {"schedule": self.schedule, "steps": self.steps}
+
+
 def learning_rate(training) -> tf.keras.optimizers.schedules.LearningRateSchedule:
-  """Piecewise constant learning rate.
+  """Piecewise constant learning rate, with a linear warm-up if the config has one.
 
   Args:
     training: Config with `learning_rate`, `decay_at` (a fraction of `steps`),
-      `decay_factor` and `steps`.
+      `decay_factor` and `steps`; it may have `warmup_steps`.
 
   Returns:
     A Keras schedule from the number of updates done to the rate of the next update;
     the first `decay_at * steps` updates have the full rate.
   """
   decay_step = steps_at(training.decay_at, training.steps)
-  return tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+  schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
     # Keras' boundary is the last step that still has the value before it.
     boundaries=[decay_step - 1],
     values=[training.learning_rate, training.learning_rate * training.decay_factor],
   )
+  warmup = training.get("warmup_steps", 0)
+  return LinearWarmUp(schedule, warmup) if warmup else schedule

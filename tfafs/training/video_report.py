@@ -35,7 +35,7 @@ def evaluate(config, model, count=None, num_samples: int = 1) -> VideoEvaluation
 
   Args:
     config: Config of the run.
-    model: The trained `VideoDensity`.
+    model: The trained `ClipDensity`.
     count: Clips of each; `config.data.eval_clips` by default.
     num_samples: Paths of latents for each.
   """
@@ -59,7 +59,7 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
 
   Args:
     config: Config of the run.
-    model: The trained `VideoDensity`.
+    model: The trained `ClipDensity`.
     evaluation: Its figures.
     folder: Where to write; made if it is not there.
     curve: Dict from step to the noise's correlation during training, or None.

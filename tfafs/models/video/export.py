@@ -3,7 +3,7 @@
 Signatures; x and context are dequantised frames, float32 [N, T, size, size, channels]:
 
     log_prob(x, seed int32 [2])       -> log_prob float32 [N, T - burn_in], nats per frame
-    transform(x)                      -> noise, shift, scale, ... [N, T - burn_in, ...]
+    transform(x)                      -> noise, ... [N, T - burn_in, ...], as the model's
     sample(context, num_frames int32, temperature float32, seed int32 [2]) -> x
     dequantize(x, seed int32 [2])     -> x; of frames that are multiples of 1 / 255
 
@@ -23,7 +23,7 @@ class VideoDensityModule(tf.Module):
   """The functions of a model with frames of its size."""
 
   def __init__(self, model):
-    """Wraps a built `VideoDensity`."""
+    """Wraps a built `ClipDensity`."""
     super().__init__("video_density")
     # Not the model itself: Keras would save a function of each of its layers.
     self._weights = list(model.variables)
@@ -40,13 +40,7 @@ class VideoDensityModule(tf.Module):
       return {"log_prob": model(x, seed=seed)}
 
     def transform(x):
-      noise = model.to_noise(_with_frames(x, "x", model.burn_in + 1))
-      outputs = {"noise": noise.values}
-      for level, prediction in enumerate(noise.predictions):
-        suffix = f"_{level + 1}" if level else ""
-        outputs[f"shift{suffix}"] = prediction.shift
-        outputs[f"scale{suffix}"] = tf.exp(prediction.log_scale)
-      return outputs
+      return model.transform(_with_frames(x, "x", model.burn_in + 1))
 
     def sample(context, num_frames, temperature, seed):
       context = _with_frames(context, "context", max(1, model.burn_in))
@@ -77,7 +71,7 @@ def export_density(model, path) -> None:
   """Writes a trained model, replacing one at `path` only when complete.
 
   Args:
-    model: A `VideoDensity`.
+    model: A `ClipDensity`.
     path: Folder to write.
   """
   names = ("log_prob", "transform", "sample", "dequantize")

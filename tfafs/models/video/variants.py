@@ -27,3 +27,21 @@ VARIANTS = {
   "slvm_af1": Variant(1, True, 1, "The same of what one temporal flow leaves."),
   "slvm_af2": Variant(2, True, 1, "The same of what two temporal flows leave."),
 }
+
+
+class VideoFlowVariant(NamedTuple):
+  """A row of the table of VideoFlows.
+
+  Attributes:
+    temporal_flow: Whether the latents of each level go through a temporal flow.
+    description: One line for `--help`.
+  """
+
+  temporal_flow: bool
+  description: str
+
+
+VIDEOFLOW = {
+  "videoflow": VideoFlowVariant(False, "Glow of each frame, latents with a past."),
+  "videoflow_af": VideoFlowVariant(True, "The same, a temporal flow on each level."),
+}
