@@ -87,7 +87,7 @@ def measure_time(codecs, turns=7):
   for turn in range(turns + 1):
     for kind in list(codecs)[:: 1 if turn % 2 else -1]:
       encoder = Encoder(codecs[kind], gop=0)
-      decoder = Decoder(codecs[kind], 640, 272)
+      decoder = Decoder(codecs[kind], 640, 272, encoder.quality_steps)
       coded = [encoder.encode(frames[0])]
       decoder.decode(coded[0])
       start = time.perf_counter()
