@@ -5,6 +5,7 @@ import tensorflow_probability as tfp
 
 from tfafs.bijectors import presets
 from tfafs.datasets import density_2d
+from tfafs.models import own_variables
 from tfafs.models.density import export
 
 tfd = tfp.distributions
@@ -12,7 +13,7 @@ tfd = tfp.distributions
 EVENT_SIZE = 2
 
 
-class DensityModel(tf.keras.Model):
+class DensityModel(own_variables.OwnVariables, tf.keras.Model):
   """A flow from standard normal noise, fitted to samples or to an energy.
 
   Compile with an optimizer and `fit` on batches float32 [batch, 2]. Which objective it

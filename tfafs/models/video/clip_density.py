@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfafs.layers import dequantization
-from tfafs.models import filtering
+from tfafs.models import filtering, own_variables
 from tfafs.models.video import export
 
 tfd = tfp.distributions
@@ -31,7 +31,7 @@ class Noise(NamedTuple):
   burn_in_log_prob: Optional[tf.Tensor] = None
 
 
-class ClipDensity(tf.keras.Model, abc.ABC):
+class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
   """A density of clips that takes noise out of frames.
 
   Compile with an optimizer and `fit` on clips float32 [batch, time, size, size, channels]
