@@ -49,3 +49,16 @@ def test_missing_gradients_are_left_out_of_the_norm():
   optimizer.apply_gradients([(tf.constant([2.0]), used), (None, unused)])
   assert float(optimizer.gradient_norm) == 2.0
   assert float(unused[0]) == 1.0
+
+
+def test_comes_back_from_its_config():
+  training = toy.get_config(clip_norm=1.0, steps=40, decay_at=0.5).training
+  training.update({"warmup_steps": 10})
+  optimizer = optimizers.make_optimizer(training)
+  again = optimizers.ClippedAdam.from_config(optimizer.get_config())
+  rates = [
+    [float(o._learning_rate(tf.constant(step))) for step in (0, 4, 12, 30)]
+    for o in (optimizer, again)
+  ]
+  assert rates[0] == rates[1] and len(set(rates[0])) == 4
+  assert again.get_config() == optimizer.get_config()

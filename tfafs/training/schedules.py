@@ -53,6 +53,7 @@ def phases(config) -> tuple:
   return tuple(phase for phase in candidates if phase.end_step > phase.first_step)
 
 
+@tf.keras.utils.register_keras_serializable("tfafs")
 class LinearWarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
   """Another schedule, times a factor that rises from 1 / steps to 1 over some steps."""
 
@@ -72,7 +73,14 @@ class LinearWarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
 
   def get_config(self):
     """Arguments of the constructor."""
-    return {"schedule": self.schedule, "steps": self.steps}
+    schedule = tf.keras.optimizers.schedules.serialize(self.schedule)
+    return {"schedule": schedule, "steps": self.steps}
+
+  @classmethod
+  def from_config(cls, config):
+    """The schedule of which `get_config` gave the arguments."""
+    schedule = tf.keras.optimizers.schedules.deserialize(config["schedule"])
+    return cls(schedule, config["steps"])
 
 
 def learning_rate(training) -> tf.keras.optimizers.schedules.LearningRateSchedule:
