@@ -184,6 +184,18 @@ def test_samples_are_the_density_backwards(name):
     model.sample(context[:, :2], 1, (1, 2))
 
 
+def test_going_on_from_what_was_drawn_is_drawing_more():
+  model = make()
+  for prior in model.priors:  # Frames that leave the range.
+    prior.flow._head.norm.bias.assign_add([0.4, 0.0] * prior.flow._channels)
+  context = clips(model, time=3)
+  whole = model.sample(context, 4, (1, 2), temperature=0.0)
+  first = model.sample(context, 2, (1, 2), temperature=0.0)
+  assert np.mean((first < 0) | (first > 1)) > 0.01
+  rest = model.sample(tf.concat([context, first], 1), 2, (3, 4), temperature=0.0)
+  np.testing.assert_allclose(tf.concat([first, rest], 1), whole, 1e-4, 1e-4)
+
+
 def test_a_step_lowers_the_loss_and_moves_every_variable():
   fields = {"training.learning_rate": 3e-3, "training.burn_in_weight": 0.1}
   model = make(moved=False, **fields)

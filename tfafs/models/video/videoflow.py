@@ -109,11 +109,19 @@ class VideoFlow(ClipDensity):
     """See base class; latents of a frame are drawn from the coarsest to the finest.
 
     A frame that leaves the range of dequantised data is brought back into it before it is
-    the past of others: the model knows no such past, and would lose itself further.
+    the past of others: the model knows no such past, and would lose itself further. Each
+    frame is thus drawn from its density given the frames before it, so truncated, and the
+    frames together from the product of these, which is the model's joint density only as
+    long as none leaves the range. Those of the context are brought back, too: to go on
+    from what was drawn is the same as to draw more at once.
     """
     self.check_context(context)
-    windows = self.flow.split(context[:, -self.burn_in :]).latents
     low, high = dequantization.RANGES[self.config.model.dequantization]
+
+    def seen(frames):
+      return self.flow.split(tf.clip_by_value(frames, low, high)).latents
+
+    windows = seen(context[:, -self.burn_in :])
 
     def run(t, windows):
       frame_seed = tf.random.experimental.stateless_fold_in(seed, t)
@@ -126,10 +134,9 @@ class VideoFlow(ClipDensity):
         return (shift + temperature * tf.exp(log_scale) * noise)[:, 0]
 
       frame = self.flow.merge(latent)
-      seen = self.flow.split(tf.clip_by_value(frame, low, high)).latents
       moved = tuple(
         tf.concat([window[:, 1:], z[:, tf.newaxis]], 1)
-        for window, z in zip(windows, seen)
+        for window, z in zip(windows, seen(frame))
       )
       return moved, (frame,)
 
