@@ -24,3 +24,8 @@ def test_start_and_log_determinant_of_images():
 def test_refusals():
   with pytest.raises(ValueError, match="channels must be at least 1; got 0"):
     ActivationNormalization.build(0)
+  bijector = ActivationNormalization.build(3)
+  for size in (1, 2):  # One channel would be broadcast.
+    for direction in (bijector.forward, bijector.inverse):
+      with pytest.raises(ValueError, match="last dimension must be 3, as the weights"):
+        direction(tf.zeros([4, size]))

@@ -45,3 +45,8 @@ def test_is_a_product_of_its_factors():
 def test_refusals():
   with pytest.raises(ValueError, match="channels must be at least 1; got 0"):
     InvertibleConvolution.build(0)
+  bijector = InvertibleConvolution.build(3)
+  for size in (1, 2):  # One channel would be broadcast.
+    for direction in (bijector.forward, bijector.inverse):
+      with pytest.raises(ValueError, match="last dimension must be 3, as the weights"):
+        direction(tf.zeros([4, size]))

@@ -38,6 +38,13 @@ def test_event_shapes():
     ("cannot divide 5 pixels", lambda: squeeze.forward_event_shape([5, 6, 3])),
     ("channels by 4", lambda: squeeze.inverse_event_shape([5, 6, 3])),
     ("factor must be at least 1", lambda: Squeeze(0)),
+    ("cannot divide 5 pixels", lambda: squeeze.forward(tf.zeros([4, 5, 1]))),
+    ("channels by 4", lambda: squeeze.inverse(tf.zeros([4, 4, 6]))),
+    (
+      r"\[..., height, width, channels\]; got",
+      lambda: squeeze.forward(tf.zeros([4, 4])),
+    ),
+    (r"\[..., height, width, channels\]; got", lambda: squeeze.inverse(tf.zeros([4]))),
   ):
     with pytest.raises(ValueError, match=words):
       call()

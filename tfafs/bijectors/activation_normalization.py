@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfafs.bijectors.masked_autoregressive import check_event
 from tfafs.layers.act_norm import ActNorm
 
 tfb = tfp.bijectors
@@ -72,9 +73,11 @@ class ActivationNormalization(tfb.Bijector):
     return {}
 
   def _forward(self, y):
+    check_event(y, self._norm.bias.shape[-1])
     return self._norm.undo(y)
 
   def _inverse(self, x):
+    check_event(x, self._norm.bias.shape[-1])
     return self._norm(x)
 
   def _inverse_log_det_jacobian(self, x):

@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfafs.bijectors.masked_autoregressive import check_event
+
 tfb = tfp.bijectors
 
 
@@ -130,4 +132,5 @@ class InvertibleConvolution(tfb.Bijector):
 
 def _mix(values, matrix):
   """Multiplies each vector of [..., channels]."""
+  check_event(values, matrix.shape[-1])
   return tf.tensordot(values, matrix, [[-1], [1]])

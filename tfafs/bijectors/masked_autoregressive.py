@@ -154,12 +154,12 @@ def check_parameters(network, scalar) -> None:
 
 
 def check_event(value, event_size: int) -> None:
-  """Raises ValueError if the last dimension is not that of the network."""
+  """Raises ValueError if the last dimension is not that of the weights."""
   if value.shape.rank is not None and not value.shape[-1:].is_compatible_with(
     [event_size]
   ):
     raise ValueError(
-      f"The last dimension must be {event_size}, as the network was made for; got shape "
+      f"The last dimension must be {event_size}, as the weights were made for; got shape "
       f"{value.shape}."
     )
 

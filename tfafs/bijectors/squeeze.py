@@ -52,6 +52,7 @@ class Squeeze(tfb.Bijector):
     return True
 
   def _forward(self, x):
+    self._forward_event_shape(self._event_shape(x))  # Refuses sizes.
     *batch, height, width, channels = dims(x)
     f = self._factor
     blocks = [*batch, height // f, f, width // f, f, channels]
@@ -59,11 +60,20 @@ class Squeeze(tfb.Bijector):
     return tf.reshape(x, [*batch, height // f, width // f, channels * f * f])
 
   def _inverse(self, y):
+    self._inverse_event_shape(self._event_shape(y))
     *batch, height, width, channels = dims(y)
     f = self._factor
     blocks = [*batch, height, width, channels // (f * f), f, f]
     y = self._permuted(tf.reshape(y, blocks), (-5, -2, -4, -1, -3))
     return tf.reshape(y, [*batch, height * f, width * f, channels // (f * f)])
+
+  def _event_shape(self, images):
+    if images.shape.rank is not None and images.shape.rank < 3:
+      raise ValueError(
+        f"{self.name} takes images [..., height, width, channels]; got shape "
+        f"{images.shape}."
+      )
+    return images.shape[-3:]
 
   def _permuted(self, blocks, last):
     rank = blocks.shape.rank

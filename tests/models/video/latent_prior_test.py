@@ -39,6 +39,20 @@ def test_starts_at_the_last_latent():
     np.testing.assert_array_equal(first.log_scale, tf.zeros([2, 3, 4, 4, 2]))
 
 
+def test_in_float64_too():
+  prior = LatentPrior(2, 2, 4, blocks=1, width=3, flow_width=3, dtype="float64")
+  assert {v.dtype for v in prior.variables} == {tf.float64}
+  single = make(flow_width=3)
+  move(single)
+  for target, source in zip(prior.variables, single.variables):
+    target.assign(tf.cast(source, tf.float64))
+  past, kept = latents(5), latents(3, 1)
+  double = prior(tf.cast(past, tf.float64), tf.cast(kept, tf.float64))
+  for value, expected in zip(single(past, kept), double):
+    assert expected.dtype == tf.float64
+    np.testing.assert_allclose(value, expected, 1e-4, 1e-5)
+
+
 def test_a_flow_that_is_zero_leaves_a_trained_prior_as_it_was():
   plain, flow = make(), make(flow_width=3)
   move(plain)

@@ -41,7 +41,7 @@ class LatentPrior(tf.keras.layers.Layer):
     blocks: Residual blocks of each network.
     width: Channels in the blocks of `base`.
     flow_width: The same of `flow`; None for no flow.
-    **kwargs: `name` and what else a Keras layer takes.
+    **kwargs: `name`, `dtype` and what else a Keras layer takes.
   """
 
   def __init__(
@@ -60,10 +60,15 @@ class LatentPrior(tf.keras.layers.Layer):
       "window": window,
       "blocks": blocks,
       "dilations": dilations_for(image_width),
+      "dtype": self.dtype,
     }
     with tf.name_scope(self.name):
       self._without_past = EdgeConvolution(
-        kept_channels or channels, 2 * channels, starts_at_zero=True, name="first"
+        kept_channels or channels,
+        2 * channels,
+        starts_at_zero=True,
+        dtype=self.dtype,
+        name="first",
       )
       self.base = TemporalResidualNetwork(
         channels,
