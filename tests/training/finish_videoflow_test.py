@@ -19,6 +19,7 @@ from tfafs.training import run
 starts = []
 start = videoflow.VideoFlow.initialize_from
 def counted(model, clips):
+  print("start")
   starts.append(clips.shape)
   start(model, clips)
 videoflow.VideoFlow.initialize_from = counted
@@ -46,15 +47,24 @@ def runs(tmp_path_factory):
     "--config_size=tiny",
     "--config.training.decay_at=1",
   )
-  for command in (
-    ["-c", FIRST],
-    [str(BIN / "train"), *options, "--model_dir=run"],
+  for name, command in (
+    ("first", ["-c", FIRST]),
+    ("then", [str(BIN / "train"), *options, "--model_dir=run"]),
   ):
     process = subprocess.run(
       [sys.executable, *command], cwd=folder, capture_output=True, text=True
     )
     assert process.returncode == 0, process.stderr
+    (folder / f"{name}.txt").write_text(process.stdout)
   return folder, process.stdout
+
+
+def test_it_says_what_it_does_before_it_starts_from_data(runs):
+  folder, output = runs
+  lines = (folder / "first.txt").read_text().splitlines()
+  assert lines[0].startswith("videoflow_af: ")
+  assert lines[1:3] == ["Starting from 2 examples ...", "start"]
+  assert "Starting from" not in output
 
 
 def test_it_starts_from_data_once_and_goes_on_to_the_same_weights(runs):

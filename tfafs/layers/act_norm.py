@@ -20,7 +20,8 @@ def data_dependent_start():
       with data_dependent_start():
         model(batch)
 
-  What was called several times keeps the start of the last call.
+  What was called several times keeps the start of the last call. A bijector of TFP is not
+  called for a tensor that it has met before and remembers: give it `tf.identity(batch)`.
   """
   before, _start.on = getattr(_start, "on", False), True
   try:

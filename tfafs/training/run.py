@@ -91,10 +91,10 @@ def train(config, model_dir, strategy="default", make_model=None, make_dataset=N
         paths.checkpoints, model, model.optimizer, keep=3
       )
       step = checkpointer.restore()
+      _announce(config, paths, model, step)
       if checkpointer.latest is None and not config.training.get("warm_start"):
         _initialize(config, model, make_dataset)
     run_directory.store_config(paths, config)
-    _announce(config, paths, model, step)
     return _fit(config, paths, model, checkpointer, make_dataset, step)
 
 
@@ -178,6 +178,7 @@ def _initialize(config, model, make_dataset):
   if not hasattr(model, "initialize_from"):
     return
   count = config.training.initial_clips
+  print(f"Starting from {count} examples ...", flush=True)
   crop_size = config.data.get("crop_size")
   dataset = make_dataset(
     config.data,

@@ -147,6 +147,9 @@ def test_start_from_data():
   model.initialize_from(x)
   for variable, old in zip(model.variables, weights):
     np.testing.assert_array_equal(variable, old)
+  model.config.training.seed += 1
+  model.initialize_from(x)
+  assert any(np.any(v != old) for v, old in zip(model.variables, weights))
 
 
 def noise_of(model, context, drawn):

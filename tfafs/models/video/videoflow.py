@@ -68,14 +68,17 @@ class VideoFlow(ClipDensity):
   def initialize_from(self, clips):
     """Takes the start of all normalisations from data: once, before the first step.
 
+    The noise of dequantisation is drawn from `config.training.seed`.
+
     Args:
       clips: float32 [batch, time, size, size, channels] in [0, 1], 8-bit values; of each
         as many frames are read as a training step reads.
     """
     kind = self.config.model.dequantization
     clips = clips[:, : self.config.training.patch_frames or None]
+    seed = (self.config.training.seed, -1)  # A step has a number from 0 on.
     with data_dependent_start():
-      self.to_noise(dequantization.dequantize(clips, kind, (0, 2)))
+      self.to_noise(dequantization.dequantize(clips, kind, seed))
 
   def to_noise(self, x, training=False) -> Noise:
     """White noise of latents, laid out as a frame; see base class."""
