@@ -102,7 +102,7 @@ def check(config):
   """Raises RunError for a value of the config that no run can have."""
   positive = (
     ("training", ("steps", "log_every", "checkpoint_every", "image_every")),
-    ("training", ("learning_rate", "decay_factor", "large_crop_size")),
+    ("training", ("learning_rate", "decay_factor", "large_crop_size", "epsilon")),
     ("data", ("batch_size", "num_frames", "crop_size", "image_size")),
   )
   for section, names in positive:
@@ -118,6 +118,12 @@ def check(config):
     if not 0 <= value <= 1:
       raise errors.RunError(
         f"config.training.{name} is {value}; it is a fraction of the steps, 0 to 1."
+      )
+  for name in ("beta_1", "beta_2"):
+    value = config.training.get(name, 0.9)
+    if not 0 <= value < 1:
+      raise errors.RunError(
+        f"config.training.{name} is {value}; it must be at least 0 and less than 1."
       )
   for name in ("precision", "export_precision"):
     value = config.model.get(name, "")

@@ -83,7 +83,7 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
       float32 [batch, num_frames, size, size, channels]; not clipped to [0, 1].
 
     Raises:
-      ValueError: If the context is too short.
+      ValueError: If the context is too short or of another size, or `num_frames` below 1.
     """
 
   @abc.abstractmethod
@@ -143,14 +143,37 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
     zeros = tf.zeros([*tf.unstack(batch_shape), *self.frame_shape])
     return tfd.Independent(tfd.Normal(zeros, 1.0), 3)
 
-  def check_context(self, context):
-    """Refuses fewer frames to go on from than the model reads, where that is known."""
-    length = context.shape[1]
-    if length is not None and length < self.burn_in:
+  def check_clips(self, x, name="x", least=None):
+    """Refuses frames of another size, or too few of them, where that is known.
+
+    Args:
+      x: [batch, time, ...].
+      name: Of `x`, for the error.
+      least: Frames that there must be; by default one more than the burn-in.
+
+    Raises:
+      ValueError: See above.
+    """
+    shape = tf.TensorShape(x.shape)
+    least = self.burn_in + 1 if least is None else least
+    if not shape.is_compatible_with([None, None, *self.frame_shape]):
       raise ValueError(
-        f"context has {length} frames; {self.name} reads {self.burn_in} before the "
-        "first that it can draw."
+        f"{name} has shape {shape}; {self.name} is a density of clips [batch, time, "
+        f"{', '.join(map(str, self.frame_shape))}]."
       )
+    length = shape[1] if shape.rank else None
+    if length is not None and length < least:
+      raise ValueError(
+        f"{name} has {length} frames; it must have {least} or more, as {self.name} reads "
+        f"{self.burn_in} before the first that it knows a density of."
+      )
+
+  def check_sampling(self, context, num_frames):
+    """Refuses what `sample` cannot go on from, and fewer frames than one."""
+    self.check_clips(context, "context", self.burn_in)
+    count = tf.get_static_value(num_frames)
+    if count is not None and count < 1:
+      raise ValueError(f"num_frames must be at least 1; got {count}.")
 
   def terms(self, clips, seed, training=False):
     """Loss of a batch and what is logged with it: dict of scalars.

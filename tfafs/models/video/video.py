@@ -97,6 +97,7 @@ class VideoDensity(ClipDensity):
       x: float32 [batch, time > burn_in, size, size, channels], dequantised.
       training: Whether batch statistics are taken.
     """
+    self.check_clips(x)
     predictions = []
     for level in self.flow.levels if self.flow else ():
       past, x = x[:, : level.window], x[:, level.window :]
@@ -158,10 +159,10 @@ class VideoDensity(ClipDensity):
       float32 [batch, num_frames, size, size, channels]; not clipped to [0, 1].
 
     Raises:
-      ValueError: If the context is too short.
+      ValueError: If the context is too short or of another size, or `num_frames` below 1.
     """
+    self.check_sampling(context, num_frames)
     batch = tf.shape(context)[0]
-    self.check_context(context)
     seeds = tf.random.experimental.stateless_split(seed, 2)
     if self.cell is None:
       white = self.white_noise(tf.stack([batch, num_frames]))

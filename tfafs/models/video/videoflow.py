@@ -83,8 +83,12 @@ class VideoFlow(ClipDensity):
   def to_noise(self, x, training=False) -> Noise:
     """White noise of latents, laid out as a frame; see base class."""
     del training
-    scales = self.flow.split(x)
+    scales = self._split(x)
     return self._noise(scales, self._predictions(scales))
+
+  def _split(self, x):
+    self.check_clips(x)
+    return self.flow.split(x)
 
   def _predictions(self, scales) -> list:
     """What the priors say of the latents behind the burn-in, level by level."""
@@ -118,7 +122,7 @@ class VideoFlow(ClipDensity):
     long as none leaves the range. Those of the context are brought back, too: to go on
     from what was drawn is the same as to draw more at once.
     """
-    self.check_context(context)
+    self.check_sampling(context, num_frames)
     low, high = dequantization.RANGES[self.config.model.dequantization]
 
     def seen(frames):
@@ -159,7 +163,7 @@ class VideoFlow(ClipDensity):
 
   def transform(self, x) -> dict:
     """See base class; with noise come latent, shift and scale of each level (`_1`, ...)."""
-    scales = self.flow.split(x)
+    scales = self._split(x)
     predictions = self._predictions(scales)
     outputs = {"noise": self._noise(scales, predictions).values}
     for level, prediction in enumerate(predictions, 1):
@@ -177,7 +181,7 @@ class VideoFlow(ClipDensity):
       before it; latents and noise of all levels, laid out as a frame.
     """
     del seed
-    scales = self.flow.split(x)
+    scales = self._split(x)
 
     def most_probable(level, kept):
       return self.priors[level](scales.latents[level][:, :-1], kept).shift
