@@ -259,6 +259,11 @@ def test_correlation_in_batch():
   x = np.stack(x, 1)
   x[..., 0] = 7.0  # A value that does not vary counts as uncorrelated.
   assert abs(clip_density.correlation_in_batch(x) - 0.8 * rho) < 0.02
+  # Two frames of eight clips, as a step of VideoFlow scores: no correlation of white noise.
+  white = random.normal(size=(8, 2, 40_000))
+  assert abs(clip_density.correlation_in_batch(white)) < 0.005
+  still = np.repeat(white[:, :1], 2, 1)
+  np.testing.assert_allclose(clip_density.correlation_in_batch(still), 1)
 
 
 @pytest.mark.parametrize("name", ["af2", "slvm_af1"])

@@ -21,8 +21,8 @@ class Noise(NamedTuple):
     logdet: float32 [batch, time - burn_in], log |det dy_t/dx_t|.
     predictions: Of each temporal transform of frames, data first: shift and log-scale,
       shaped as `values`.
-    burn_in_log_prob: float32 [batch, burn_in], log-density of the first frames, of models
-      that have one which does not count.
+    burn_in_log_prob: float32 [batch, burn_in], log-density of the first frames, which is
+      no part of the model's, where `training.burn_in_weight` gives it a price; else None.
   """
 
   values: tf.Tensor
@@ -235,7 +235,9 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
       terms = self.terms(clips, seed, training=True)
       # Keras sums gradients over replicas, each of which takes the mean over its share.
       loss = terms["loss"] / replicas
-    gradients = tape.gradient(loss, self.trainable_variables)
+    # Of VideoFlow's first frames without a price there are weights without a gradient.
+    none = tf.UnconnectedGradients.ZERO
+    gradients = tape.gradient(loss, self.trainable_variables, None, none)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
 
@@ -278,8 +280,13 @@ def to_unit(values, is_data: bool):
 def correlation_in_batch(x):
   """Correlation of successive frames, by the statistics of a batch (eq. 22, 23).
 
+  Of M frames that are independent, those less their own mean correlate by -1 / (M - 1): a
+  few clips of a few frames would show a correlation that is not there. That is made 0 here,
+  and 1 stays 1. Where frames do depend on each other, what their common mean takes away is
+  made up for in part.
+
   Args:
-    x: [batch, time, ...].
+    x: [batch, time, ...], at least two frames in each clip.
 
   Returns:
     Scalar, the mean over all values of a frame; `evaluation.temporal_correlation` takes
@@ -289,4 +296,7 @@ def correlation_in_batch(x):
   centred = x - tf.reduce_mean(x, [0, 1], keepdims=True)
   variance = tf.reduce_mean(centred**2, [0, 1])
   covariance = tf.reduce_mean(centred[:, 1:] * centred[:, :-1], [0, 1])
-  return tf.reduce_mean(tf.math.divide_no_nan(covariance, variance))
+  count = tf.cast(tf.reduce_prod(tf.shape(x)[:2]), x.dtype)
+  # The same as (count - 1) / count * quotient + 1 / count; 0 where nothing varies.
+  unbiased = (count - 1.0) * covariance + variance
+  return tf.reduce_mean(tf.math.divide_no_nan(unbiased, count * variance))

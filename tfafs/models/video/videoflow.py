@@ -1,8 +1,7 @@
 """VideoFlow: a Glow of each frame, and a prior of its latents that knows the past."""
 
-import math
-
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfafs.bijectors import multi_scale
 from tfafs.layers import dequantization
@@ -12,7 +11,7 @@ from tfafs.models.video import settings, variants
 from tfafs.models.video.clip_density import ClipDensity, Noise
 from tfafs.models.video.latent_prior import LatentPrior
 
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+tfd = tfp.distributions
 
 
 class VideoFlow(ClipDensity):
@@ -100,17 +99,26 @@ class VideoFlow(ClipDensity):
   def _noise(self, scales, predictions) -> Noise:
     """What the predictions leave of latents."""
     first = self.burn_in
-    logdet, before = scales.log_det[:, first:], scales.log_det[:, :first]
+    logdet = scales.log_det[:, first:]
     noises = []
     for z, (shift, log_scale) in zip(scales.latents, predictions):
       noises.append((z[:, first:] - shift) * tf.exp(-log_scale))
       logdet -= tf.reduce_sum(log_scale, [2, 3, 4])
+    before = None
+    if self.config.training.burn_in_weight:  # What has no price may be infinite.
+      before = self._burn_in_log_prob(scales)
+    return Noise(self.layout.forward(noises), logdet, burn_in_log_prob=before)
+
+  def _burn_in_log_prob(self, scales):
+    """Log-density [batch, burn_in] of the first frames, of which no past is known."""
+    first = self.burn_in
+    log_prob = scales.log_det[:, :first]
     for prior, z, kept in zip(self.priors, scales.latents, scales.kept):
       z, kept = z[:, :first], None if kept is None else kept[:, :first]
       shift, log_scale = prior.without_past(kept, z)
-      squares = ((z - shift) * tf.exp(-log_scale)) ** 2
-      before -= tf.reduce_sum(0.5 * squares + log_scale + _LOG_SQRT_2PI, [2, 3, 4])
-    return Noise(self.layout.forward(noises), logdet, burn_in_log_prob=before)
+      normal = tfd.Independent(tfd.Normal(shift, tf.exp(log_scale)), 3)
+      log_prob += normal.log_prob(z)
+    return log_prob
 
   def sample(self, context, num_frames, seed, temperature=1.0):
     """See base class; latents of a frame are drawn from the coarsest to the finest.
