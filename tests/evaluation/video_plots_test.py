@@ -78,9 +78,3 @@ def test_files(tmp_path):
   ):
     strips.write(tmp_path / "a.webm", videos)
   assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "a.mp4", "a.png"]
-
-
-def test_levels_are_clipped():
-  np.testing.assert_array_equal(
-    strips.to_levels(np.array([-1.0, 0.5, 0.502, 2.0])), [0, 128, 128, 255]
-  )

@@ -23,6 +23,25 @@ def test_noise_keeps_the_levels_apart_and_is_a_function_of_the_seed(kind):
     assert abs(np.mean(noisy - x)) < 1e-4
 
 
+@pytest.mark.parametrize("kind", dequantization.KINDS)
+def test_levels_come_back(kind):
+  levels = np.tile(np.arange(256), 20).reshape(20, 256)
+  x = tf.constant(levels / 255, tf.float32)
+  noisy = dequantization.dequantize(x, kind, (1, 2))
+  back = dequantization.to_levels(noisy, kind).numpy()
+  assert back.dtype == np.uint8
+  if kind == "gaussian":  # Its noise takes most further than half a step.
+    nearest = np.abs(noisy.numpy()[..., np.newaxis] - np.arange(256) / 255).argmin(-1)
+    np.testing.assert_array_equal(back, nearest)
+    assert 0.55 < np.mean(back != levels) < 0.65
+  else:
+    np.testing.assert_array_equal(back, levels)
+  out = tf.constant([-1.0, -1e-6, 1.0, 1.004, 5.0])
+  np.testing.assert_array_equal(
+    dequantization.to_levels(out, kind), [0, 0, 255, 255, 255]
+  )
+
+
 @pytest.mark.parametrize("kind", ["gaussian", "uniform"])
 def test_floor_is_what_a_model_that_knows_the_levels_has(kind):
   """Mean negative log-density of the noise itself, by Monte Carlo, in nats + ln 256."""

@@ -17,11 +17,6 @@ _MARK = (192, 57, 43)
 SUFFIXES = (".png", ".gif", ".mp4")
 
 
-def to_levels(x) -> np.ndarray:
-  """uint8 of what may leave [0, 1], such as samples."""
-  return np.rint(255 * np.clip(x, 0, 1)).astype(np.uint8)
-
-
 def strip(videos, context: int = 0, zoom: int = 1) -> np.ndarray:
   """All videos as one picture: a row each, time from left to right.
 

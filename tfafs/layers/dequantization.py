@@ -71,6 +71,23 @@ def dequantize(x, kind: str, seed):
   return x
 
 
+def to_levels(x, kind: str):
+  """The 8-bit values that dequantised data stand for.
+
+  Args:
+    x: Float tensor, such as samples; what leaves [0, 1] has the nearest level.
+    kind: "gaussian", "uniform" or "none".
+
+  Returns:
+    uint8 tensor like `x`, of `dequantize`'s the level itself; with Gaussian noise, the
+    most probable one.
+  """
+  check(kind)
+  x = tf.convert_to_tensor(x)
+  levels = tf.floor(x * LEVELS) if kind == "uniform" else tf.round(x * (LEVELS - 1))
+  return tf.cast(tf.clip_by_value(levels, 0, LEVELS - 1), tf.uint8)
+
+
 def likelihood(
   nats_per_frame: float, num_frames: int, dimensions: int, kind: str
 ) -> Likelihood:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfafs.coding import cli
 from tfafs.datasets import clips, sequences
 from tfafs.evaluation import strips
+from tfafs.layers import dequantization
 from tfafs.training import errors, run_directory, video_report
 
 
@@ -63,9 +64,11 @@ def run(
       "more"
     )
   context = _context(config.data, video, count, num_context, seed)
+  kind = config.model.dequantization
   x = loaded.dequantize(context, [seed + clips.EVALUATION_SEED, 0])["x"]
   drawn = loaded.sample(x, num_frames, float(temperature), [seed, 1])["x"]
-  whole = strips.to_levels(np.concatenate([context, drawn], 1))
+  given = dequantization.to_levels(context, "none")
+  whole = np.concatenate([given, dequantization.to_levels(drawn, kind)], 1)
   strips.write(output, whole, num_context)
   print(output)
 

@@ -100,10 +100,11 @@ def draw(config, model, evaluation: VideoEvaluation, folder, curve=None) -> dict
   given = x[:, : context_frames(model.burn_in)]
   context = given.shape[1]  # Clips may be shorter than that.
   more = model.sample(given, DRAWN_FRAMES, (seed, 1), TEMPERATURE)
-  whole = np.concatenate([tf.stack(data)[:, :context], more], 1)
+  given = dequantization.to_levels(tf.stack(data)[:, :context], "none")
+  whole = np.concatenate([given, dequantization.to_levels(more, kind)], 1)
   for suffix in (".png", ".gif"):
     path = folder / f"samples{suffix}"
-    strips.write(path, strips.to_levels(whole), context)
+    strips.write(path, whole, context)
     label = f"samples after {context} frames, temperature {TEMPERATURE}, {suffix[1:]}"
     drawn[label] = path
   return drawn
