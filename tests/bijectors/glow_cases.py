@@ -16,9 +16,9 @@ from tfafs.layers.coupling_networks import ConvolutionalCouplingNetwork
 tfb = tfp.bijectors
 
 
-def make_coupling(dtype):
-  network = ConvolutionalCouplingNetwork(1, 1, 2, width=3, dtype=dtype)
-  return SplitCoupling(network, [0], "sigmoid_affine")
+def make_coupling(dtype, half=1):
+  network = ConvolutionalCouplingNetwork(half, half, 2, width=3, dtype=dtype)
+  return SplitCoupling(network, range(half), "sigmoid_affine")
 
 
 def make_squeeze(dtype):
@@ -30,8 +30,14 @@ def make_squeeze(dtype):
 def make_multi_scale(dtype):
   """Latents of two levels from a vector, and the image as a vector."""
   levels = [
-    tfb.Chain([tfb.Invert(Squeeze()), InvertibleConvolution.build(channels, dtype)])
-    for channels in (4, 8)
+    tfb.Chain([tfb.Invert(Squeeze()), InvertibleConvolution.build(4, dtype)]),
+    tfb.Chain(
+      [
+        tfb.Invert(Squeeze()),
+        InvertibleConvolution.build(8, dtype),
+        make_coupling(dtype, 4),
+      ]
+    ),
   ]
   shapes = [(2, 2, 2), (1, 1, 8)]
   latents = tfb.JointMap([tfb.Reshape(shape, [8]) for shape in shapes])

@@ -54,8 +54,7 @@ def check_log_det(case: BijectorCase):
     total = getattr(bijector, f"{direction}_log_det_jacobian")(
       tf.identity(point), event_ndims=len(case.event_shape), **kwargs
     )
-    # A constant Jacobian's log-det need not repeat itself for each sample.
-    total = np.broadcast_to(total, (2, *case.batch_shape)).reshape([-1])
+    total = np.reshape(_of_each(bijector, total, (2, *case.batch_shape)), [-1])
     case.close(total, expected, f"{direction} log-det against slogdet")
     if case.invertible:
       back = INVERSE if direction == FORWARD else FORWARD
@@ -63,6 +62,14 @@ def check_log_det(case: BijectorCase):
       case.close(
         opposite, -log_det, f"{back} log-det against minus {direction} log-det"
       )
+
+
+def _of_each(bijector, log_det, shape):
+  """Log-determinants of samples; a constant Jacobian's need not repeat itself."""
+  if bijector.is_constant_jacobian:
+    return tf.broadcast_to(log_det, shape)
+  assert log_det.shape == shape, f"Log-det has shape {log_det.shape}, not {shape}."
+  return log_det
 
 
 def check_low_precision(case: BijectorCase):
@@ -184,10 +191,9 @@ def check_event_ndims(case: BijectorCase):
     least = getattr(bijector, f"{direction}_min_event_ndims")
     single = method(tf.identity(point), event_ndims=least, **kwargs)
     double = method(tf.identity(point), event_ndims=least + 1, **kwargs)
-    # A constant Jacobian's log-det need not repeat itself for each sample.
-    single = tf.broadcast_to(single, (*sample_shape, *case.batch_shape))
+    single = _of_each(bijector, single, (*sample_shape, *case.batch_shape))
     total = tf.reduce_sum(single, -1)
-    double = tf.broadcast_to(double, total.shape)
+    double = _of_each(bijector, double, total.shape)
     case.close(double, total, f"{direction}: event_ndims one more")
 
 
