@@ -108,9 +108,13 @@ def test_a_study_is_a_chain_and_goes_on_where_it_was_stopped(clip, tmp_path, cap
     study.legs(asked._replace(betas=(0.001, 0.003, 0.01)))
 
 
-def test_a_codec_of_variable_rate_is_trained_once(clip):
+def test_a_codec_of_variable_rate_is_trained_once(clip, tmp_path):
   asked, _ = parse(
-    clip, "--models=ssf", "--config_size=tiny", "--config.model.variable_rate"
+    clip,
+    "--models=ssf",
+    "--config_size=tiny",
+    "--config.model.variable_rate",
+    f"--runs_dir={tmp_path}",
   )
   (leg,) = study.legs(asked)["ssf"]
   assert leg.paths.model_dir.name == "variable_rate"
