@@ -59,8 +59,10 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   training.learning_rate = 3e-4
   training.decay_at = 0.75
   training.decay_factor = 0.1
-  training.large_crop_size = 128
-  training.large_crop_from = 0.952
+  # The end of training, on whole pictures or nearly so, and the batch for it; 0: as ever.
+  training.large_crop_size = 176
+  training.large_crop_from = 0.6
+  training.large_crop_batch_size = 1
   # Weight of the squared error of the shift alone, at the start, and the part of all
   # steps over which it fades to 0.
   training.shift_weight = 1.0
@@ -89,7 +91,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
     data.batch_size, data.crop_size, data.frame_interval = 8, 256, 3
     training.steps, training.learning_rate = 1_050_000, 1e-4
     training.decay_at = 0.857
-    training.large_crop_size = 384
+    training.large_crop_size, training.large_crop_from = 384, 0.952
+    training.large_crop_batch_size = 0
     training.log_every, training.checkpoint_every, training.image_every = (
       100,
       1000,
@@ -100,6 +103,6 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
     model.hyper.channels = 8
     data.batch_size, data.crop_size, data.num_frames = 2, 32, 3
     training.steps = 20
-    training.large_crop_size = 48
+    training.large_crop_size, training.large_crop_batch_size = 48, 0
     training.log_every, training.checkpoint_every, training.image_every = 5, 5, 10
   return config

@@ -210,3 +210,11 @@ def test_values_that_no_run_can_have(section, name, value, words):
   config[section][name] = value
   with pytest.raises(training.RunError, match=words):
     run.check(config)
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(run_toy, tmp_path):
+  outcome = run_toy(tmp_path / "run", strategy="two replicas", large_crop_batch_size=1)
+  assert "2 replicas cannot share a batch of 1" in str(outcome.error)
+  assert not (tmp_path / "run" / "checkpoints").exists()
+  outcome = run_toy(tmp_path / "run", large_crop_batch_size=-1)
+  assert "large_crop_batch_size is -1" in str(outcome.error)

@@ -13,11 +13,12 @@ def test_paper_schedule_in_steps():
     decay_at=900 / 1050,
     large_crop_from=1000 / 1050,
     large_crop_size=384,
+    large_crop_batch_size=0,
   )
-  config.data.crop_size = 256
+  config.data.crop_size, config.data.batch_size = 256, 8
   assert schedules.phases(config) == (
-    schedules.Phase(0, 1_000_000, 256),
-    schedules.Phase(1_000_000, 1_050_000, 384),
+    schedules.Phase(0, 1_000_000, 8, 256),
+    schedules.Phase(1_000_000, 1_050_000, 8, 384),
   )
   rate = schedules.learning_rate(config.training)
   at = [0, 1, 899_999, 900_000, 1_049_999]
@@ -27,13 +28,21 @@ def test_paper_schedule_in_steps():
 
 def test_phases_cover_short_runs():
   config = toy.get_config(steps=1, large_crop_from=0.952)
-  assert schedules.phases(config) == (schedules.Phase(0, 1, 16),)
+  assert schedules.phases(config) == (schedules.Phase(0, 1, 4, 16),)
   config.training.large_crop_from = 0.0
-  assert schedules.phases(config) == (schedules.Phase(0, 1, 24),)
-  config = toy.get_config(steps=10, large_crop_size=16)
-  assert schedules.phases(config) == (schedules.Phase(0, 10, 16),)
+  assert schedules.phases(config) == (schedules.Phase(0, 1, 2, 24),)
+  config = toy.get_config(steps=10, large_crop_size=16, large_crop_batch_size=0)
+  assert schedules.phases(config) == (schedules.Phase(0, 10, 4, 16),)
   config = toy.get_config(steps=10, large_crop_from=1.0)
-  assert schedules.phases(config) == (schedules.Phase(0, 10, 16),)
+  assert schedules.phases(config) == (schedules.Phase(0, 10, 4, 16),)
+
+
+def test_large_crops_may_come_in_smaller_batches():
+  config = toy.get_config(steps=10, large_crop_from=0.5)
+  first, second = schedules.Phase(0, 5, 4, 16), schedules.Phase(5, 10, 2, 24)
+  assert schedules.phases(config) == (first, second)
+  config.training.large_crop_batch_size = 0
+  assert schedules.phases(config) == (first, second._replace(batch_size=4))
 
 
 def test_decay_at_either_end():
@@ -53,7 +62,7 @@ def test_the_schedule_compiles_under_xla():
 def test_data_without_crops_is_one_phase():
   config = toy.get_config(steps=7)
   del config.data.crop_size
-  assert schedules.phases(config) == (schedules.Phase(0, 7, None),)
+  assert schedules.phases(config) == (schedules.Phase(0, 7, 4, None),)
 
 
 def test_warm_up_rises_to_the_rate_and_is_no_part_of_the_decay():

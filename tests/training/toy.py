@@ -33,6 +33,7 @@ def get_config(**training):
         "decay_factor": 0.1,
         "large_crop_size": 24,
         "large_crop_from": 0.8,
+        "large_crop_batch_size": 2,
         "clip_norm": 1.0,
         "seed": 3,
         "warm_start": "",

@@ -84,8 +84,9 @@ def train(config, model_dir, strategy="default", make_model=None, make_dataset=N
     run_directory.check_config(paths, config)
     tf.config.experimental.enable_op_determinism()
     tf.keras.utils.set_random_seed(config.training.seed)
-    scope = strategies.make_strategy(strategy).scope()
-    with scope, _refusals():
+    strategy = strategies.make_strategy(strategy)
+    _check_replicas(config, strategy.num_replicas_in_sync)
+    with strategy.scope(), _refusals():
       model = _build(make_model, config, paths)
       checkpointer = checkpoints.Checkpointer(
         paths.checkpoints, model, model.optimizer, keep=3
@@ -113,6 +114,12 @@ def check(config):
         raise errors.RunError(
           f"config.{section}.{name} is {value}; it must be more than 0."
         )
+  batch_size = config.training.get("large_crop_batch_size", 0)
+  if batch_size < 0:
+    raise errors.RunError(
+      f"config.training.large_crop_batch_size is {batch_size}; it must be more than 0, or "
+      "0 for data.batch_size."
+    )
   for name in ("decay_at", "large_crop_from", "exact_from"):
     value = config.training.get(name, 1)
     if not 0 <= value <= 1:
@@ -139,6 +146,17 @@ def check(config):
     raise errors.RunError(
       f"config.training.clip_norm is {config.training.clip_norm}; 0 is no clipping."
     )
+
+
+def _check_replicas(config, num_replicas):
+  """Raises RunError if a batch of the run has no equal shares for all replicas."""
+  for phase in schedules.phases(config):
+    if phase.batch_size % num_replicas:
+      raise errors.RunError(
+        f"{num_replicas} replicas cannot share a batch of {phase.batch_size}: make "
+        f"data.batch_size, and training.large_crop_batch_size where that is set, "
+        f"multiples of {num_replicas}."
+      )
 
 
 @contextlib.contextmanager
@@ -233,14 +251,14 @@ def _fit(config, paths, model, checkpointer, make_dataset, first_step):
     left = [p for p in schedules.phases(config) if p.end_step > first_step]
     # All at once, so that data too small for the last phase is refused before the first.
     datasets = [
-      _dataset(config, make_dataset, phase.crop_size, start)
+      _dataset(config, make_dataset, phase, start)
       for phase, start in zip(left, [first_step, *(p.end_step for p in left)])
     ]
     for phase, dataset in zip(left, datasets):
       if stop.signal_number is not None:
         break
       steps = phase.end_step - monitor.step
-      # Traced anew for each crop size: Keras' own function would relax the shapes on
+      # Traced anew for each phase: Keras' own function would relax the shapes on
       # meeting the second, and a resumed run, which meets only that, would then run
       # another graph than one that was never stopped. XLA wants static shapes too.
       model.make_train_function(force=True)
@@ -264,15 +282,15 @@ def _fit(config, paths, model, checkpointer, make_dataset, first_step):
   )
 
 
-def _dataset(config, make_dataset, crop_size, step):
+def _dataset(config, make_dataset, phase, step):
   """The examples from one step on: a resumed run sees what it would have seen."""
   with _refusals():
     return make_dataset(
       config.data,
-      config.data.batch_size,
+      phase.batch_size,
       config.data.get("num_frames"),
-      crop_size,
-      start_index=step * config.data.batch_size,
+      phase.crop_size,
+      start_index=step * phase.batch_size,
       seed=config.training.seed,
     )
 

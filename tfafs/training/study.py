@@ -33,6 +33,7 @@ from tfafs.training import (
   reports,
   run,
   run_directory,
+  schedules,
 )
 
 # Steps that the speed is measured over, behind those that compile and warm up.
@@ -174,13 +175,13 @@ def measure_speed(config) -> float:
   """Steps per second of a short run with a config, on its data.
 
   Args:
-    config: Config of a run; its large crops are left out.
+    config: Config of a run; only its first crop size is measured.
   """
   config = config.copy_and_resolve_references()
   training = config.training
   training.steps = training.log_every = _MEASURED_STEPS
   training.checkpoint_every = training.image_every = 10 * _MEASURED_STEPS
-  training.large_crop_size = config.data.crop_size
+  training.large_crop_from = 1.0
   training.warm_start = ""
   with (
     tempfile.TemporaryDirectory() as folder,
@@ -205,13 +206,28 @@ def plan(study: Study) -> str:
       rows.append(f"{name:<22}{'trained':>12}")
       continue
     speed = child_process.run(measure_speed, chain[0].config)
-    hours = left / speed / 3600
+    hours = _work(chain) / speed / 3600
     total += hours
     rows.append(f"{name:<22}{left:>12,}{speed:>10.2f}{hours:>8.2f}")
   head = f"{'codec':<22}{'steps left':>12}{'steps/s':>10}{'hours':>8}"
   tail = f"{'together':<22}{'':>22}{total:>8.2f}"
-  note = "Evaluation of the files comes on top, and larger crops where there are any."
+  note = (
+    "Larger crops are counted by their pixels; evaluation of the files comes on top."
+  )
   return "\n".join([head, *rows, tail, note])
+
+
+def _work(chain) -> float:
+  """Steps that legs have left, each in proportion to the pixels of its batch."""
+  total = 0.0
+  for leg in chain:
+    phases = schedules.phases(leg.config)
+    pixels = [phase.batch_size * phase.crop_size**2 for phase in phases]
+    unit = leg.config.data.batch_size * leg.config.data.crop_size**2
+    for phase, count in zip(phases, pixels):
+      steps = max(0, phase.end_step - max(phase.first_step, leg.steps_done))
+      total += steps * count / unit
+  return total
 
 
 def carry_out(study: Study) -> study_report.Study:

@@ -326,6 +326,8 @@ def test_exported_model_agrees(name, tmp_path):
     tf.errors.InvalidArgumentError, match=f"least {model.burn_in} fra"
   ):
     loaded.sample(short[:, 1:], 3, 0.5, seed)
+  with pytest.raises(tf.errors.InvalidArgumentError, match="num_frames must be at"):
+    loaded.sample(short, 0, 0.5, seed)
   for few in (short, short[:, 1:]):
     for function in (lambda x: loaded.log_prob(x, seed), loaded.transform):
       words = f"x must have at least {model.burn_in + 1} frames"

@@ -7,10 +7,10 @@ Signatures; x and context are dequantised frames, float32 [N, T, size, size, cha
     sample(context, num_frames int32, temperature float32, seed int32 [2]) -> x
     dequantize(x, seed int32 [2])     -> x; of frames that are multiples of 1 / 255
 
-T is more than the burn-in, that of a context at least the burn-in and 1; with fewer frames
-they raise InvalidArgumentError. With a latent variable `log_prob` is a lower bound, drawn
-with `seed`. Its other values are those of the log-density. The burn-in is the variable
-`burn_in`.
+T is more than the burn-in, that of a context at least the burn-in and 1, num_frames at
+least 1; else they raise InvalidArgumentError. With a latent variable `log_prob` is a lower
+bound, drawn with `seed`. Its other values are those of the log-density. The burn-in is the
+variable `burn_in`.
 """
 
 import tensorflow as tf
@@ -44,6 +44,7 @@ class VideoDensityModule(tf.Module):
 
     def sample(context, num_frames, temperature, seed):
       context = _with_frames(context, "context", max(1, model.burn_in))
+      tf.debugging.assert_positive(num_frames, "num_frames must be at least 1.")
       return {"x": model.sample(context, num_frames, seed, temperature)}
 
     def dequantize(x, seed):
