@@ -103,6 +103,7 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
     model.hyper.channels = 8
     data.batch_size, data.crop_size, data.num_frames = 2, 32, 3
     training.steps = 20
-    training.large_crop_size, training.large_crop_batch_size = 48, 0
+    training.large_crop_size, training.large_crop_from = 48, 0.952
+    training.large_crop_batch_size = 0
     training.log_every, training.checkpoint_every, training.image_every = 5, 5, 10
   return config
