@@ -59,7 +59,8 @@ def get_config(name: str, size: str) -> ml_collections.ConfigDict:
   training.learning_rate = 3e-4
   training.decay_at = 0.75
   training.decay_factor = 0.1
-  # The end of training, on whole pictures or nearly so, and the batch for it; 0: as ever.
+  # The end of training has larger crops, so that it sees the inside of pictures too, in
+  # batches of this size; 0: of `data.batch_size`.
   training.large_crop_size = 176
   training.large_crop_from = 0.6
   training.large_crop_batch_size = 1

@@ -6,6 +6,7 @@ from absl import flags as absl_flags
 
 from tfafs.coding import video_writer
 from tfafs.evaluation import rd_curves, study_report
+from tfafs.models import registry
 from tfafs.training import errors, study, study_command
 
 
@@ -161,3 +162,12 @@ def test_bd_rate_against_the_anchor_and_the_baseline():
   assert values.pop(("ssf", "x265")) == pytest.approx(100.0)
   assert values.pop(("stat_ssf", "x265")) == pytest.approx(60.0)
   assert not values
+
+
+@pytest.mark.parametrize(
+  "done, work", [(0, 480 + 320 * 0.8403), (640, 160 * 0.8403), (800, 0)]
+)
+def test_the_plan_counts_larger_crops_by_their_pixels(done, work):
+  config = registry.load_config("ssf", "default")
+  legs = [study.Leg(config, None, done)]
+  assert study.work_left(legs) == pytest.approx(work, abs=0.01)

@@ -1,7 +1,7 @@
 """The run loop: any Keras model of the registry, on Keras' `fit`, with exact resume.
 
 A run is a function of its config: the weights start from `config.training.seed`, the
-examples of step n are number n * batch_size and on of the dataset, the model draws its
+examples of a step follow those of the step before in the dataset, the model draws its
 noise from (seed, n), and TensorFlow's ops are told to be deterministic. So a run that
 was killed goes on from its last checkpoint to the very weights of one that was not, on
 the same machine with the same number of threads.
@@ -290,7 +290,7 @@ def _dataset(config, make_dataset, phase, step):
       phase.batch_size,
       config.data.get("num_frames"),
       phase.crop_size,
-      start_index=step * phase.batch_size,
+      start_index=phase.example_at(step),
       seed=config.training.seed,
     )
 

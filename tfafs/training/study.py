@@ -206,7 +206,7 @@ def plan(study: Study) -> str:
       rows.append(f"{name:<22}{'trained':>12}")
       continue
     speed = child_process.run(measure_speed, chain[0].config)
-    hours = _work(chain) / speed / 3600
+    hours = work_left(chain) / speed / 3600
     total += hours
     rows.append(f"{name:<22}{left:>12,}{speed:>10.2f}{hours:>8.2f}")
   head = f"{'codec':<22}{'steps left':>12}{'steps/s':>10}{'hours':>8}"
@@ -217,7 +217,7 @@ def plan(study: Study) -> str:
   return "\n".join([head, *rows, tail, note])
 
 
-def _work(chain) -> float:
+def work_left(chain) -> float:
   """Steps that legs have left, each in proportion to the pixels of its batch."""
   total = 0.0
   for leg in chain:
