@@ -20,21 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfafs.coding import open_video
-from tfafs.models import registry
 from tfafs.models.codec import codec, frame_coder
 from tfafs.training import pictures
 
 PARTS = ("motion", "motion_hyper", "residual", "residual_hyper")
-
-
-def load(model_dir):
-  """The trained model in the precision that it is exported in."""
-  trained = pictures.load_trained(model_dir)
-  config = trained.config.copy_and_resolve_references()
-  config.model.precision = config.model.export_precision or config.model.precision
-  model = registry.build(config)
-  model.set_weights(trained.get_weights())
-  return model
 
 
 def measure(model, frames, size, quality):
@@ -77,7 +66,7 @@ def main():
   quality = None if options.quality is None else tf.constant([options.quality])
   for model_dir in options.model_dir:
     print(f"{model_dir}, {width}x{height}\n  tile    PSNR", *PARTS, "inter frame")
-    model = load(model_dir)
+    model = pictures.load_trained(model_dir).in_export_precision()
     for size in sizes:
       rates, psnr = measure(model, frames, size, quality)
       rates = [*rates.values(), sum(rates.values())]

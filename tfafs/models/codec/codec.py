@@ -248,16 +248,24 @@ class VideoCodec(tf.keras.Model):
     rates = tf.repeat(tf.repeat(rates, stride, 1), stride, 2)
     return tf.tile(rates[:, : size[0], : size[1]], [1, 1, 1, 3])
 
-  def export_codec(self, path, steps=None):
-    """Writes a SavedModel that codes video without this library; see `export`.
+  def in_export_precision(self):
+    """This codec as it is exported, with the same weights; itself if nothing changes.
 
     It computes in `config.model.export_precision`, or in `.precision` if that is empty.
     """
-    model, precision = self, self.config.model.export_precision
-    if precision and precision != self.config.model.precision:
-      config = self.config.copy_and_resolve_references()
-      config.model.precision = precision
-      model = VideoCodec(config)
-      model.build_on([1, MIN_FRAMES, 64, 64, 3])
-      model.set_weights(self.get_weights())
-    export.export_codec(model, path, steps)
+    precision = self.config.model.export_precision
+    if not precision or precision == self.config.model.precision:
+      return self
+    config = self.config.copy_and_resolve_references()
+    config.model.precision = precision
+    model = VideoCodec(config)
+    model.build_on([1, MIN_FRAMES, 64, 64, 3])
+    model.set_weights(self.get_weights())
+    return model
+
+  def export_codec(self, path, steps=None):
+    """Writes a SavedModel that codes video without this library; see `export`.
+
+    It computes as `in_export_precision` does.
+    """
+    export.export_codec(self.in_export_precision(), path, steps)
