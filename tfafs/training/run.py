@@ -2,7 +2,7 @@
 
 A run is a function of its config: the weights start from `config.training.seed`, the
 examples of a step follow those of the step before in the dataset, the model draws its
-noise from (seed, n), and TensorFlow's ops are told to be deterministic. So a run that
+noise from (seed, step), and TensorFlow's ops are told to be deterministic. So a run that
 was killed goes on from its last checkpoint to the very weights of one that was not, on
 the same machine with the same number of threads.
 """
@@ -154,7 +154,7 @@ def _check_replicas(config, num_replicas):
     if phase.batch_size % num_replicas:
       raise errors.RunError(
         f"{num_replicas} replicas cannot share a batch of {phase.batch_size}: make "
-        f"data.batch_size, and training.large_crop_batch_size where that is set, "
+        "data.batch_size, and training.large_crop_batch_size where that is set, "
         f"multiples of {num_replicas}."
       )
 
