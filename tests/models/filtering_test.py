@@ -127,6 +127,22 @@ def test_bound_is_tight_where_the_posterior_is_that_of_the_filter():
   np.testing.assert_allclose(filtering.elbo(analytic), kalman(x).sum(1), atol=0.05)
 
 
+def test_what_the_emission_reads_of_the_state_knows_no_data_of_the_step():
+  class Predicting(Belief):
+    def features(self, state, latent):
+      return state[0]
+
+  x = data()
+  mean, variance, expected = np.zeros(3), Q, []
+  for t in range(x.shape[1]):
+    expected.append(log_normal(x[:, t], C * mean, R))
+    gain = variance * C / (C**2 * variance + R)
+    mean = A * (mean + gain * (x[:, t] - C * mean))
+    variance = A**2 * (1 - gain * C) * variance + Q
+  terms = run(Predicting(), x)
+  np.testing.assert_allclose(terms.reconstruction[0], np.stack(expected, 1), 1e-10)
+
+
 def test_bound_of_a_carried_latent_has_its_closed_form_and_is_below():
   """sum_t E_q(z_t-1) log N(x_t; c a z_t-1, c^2 q + r), q Gaussian by recursion."""
   x = data()

@@ -86,7 +86,7 @@ class LatentCell(tf.keras.layers.Layer, abc.ABC):
     """State after a step with this latent; `evidence` is None if it is not at hand."""
 
   def features(self, state, latent):
-    """What the emission reads: by default the latent and nothing else."""
+    """What the emission reads, of the past and z_t: by default the latent alone."""
     del state
     return latent
 
@@ -159,7 +159,8 @@ def filter_sequence(
       kl = posterior.kl_divergence(prior)
     else:
       kl = posterior.log_prob(latent) - prior.log_prob(latent)
-    features = cell.features(read, latent)
+    # Of the state before the step, as when drawing: `read` knows x_t.
+    features = cell.features(state, latent)
     state = cell.step(read, latent, inputs[0][t])
     if there is None:
       return (state, ()), (kl, latent, features)
