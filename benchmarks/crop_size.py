@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfafs.coding import open_video
 from tfafs.models.codec import codec, frame_coder
-from tfafs.training import pictures
+from tfafs.training import checkpoints
 
 PARTS = ("motion", "motion_hyper", "residual", "residual_hyper")
 
@@ -66,7 +66,7 @@ def main():
   quality = None if options.quality is None else tf.constant([options.quality])
   for model_dir in options.model_dir:
     print(f"{model_dir}, {width}x{height}\n  tile    PSNR", *PARTS, "inter frame")
-    model = pictures.load_trained(model_dir).in_export_precision()
+    model = checkpoints.load_trained(model_dir).in_export_precision()
     for size in sizes:
       rates, psnr = measure(model, frames, size, quality)
       rates = [*rates.values(), sum(rates.values())]

@@ -287,9 +287,9 @@ def main():
   options = parser.parse_args()
   from tfafs.coding import open_video
   from tfafs.models import registry
-  from tfafs.training import pictures
+  from tfafs.training import checkpoints
 
-  trained = pictures.load_trained(options.model_dir)
+  trained = checkpoints.load_trained(options.model_dir)
   config = trained.config.copy_and_resolve_references()
   with config.unlocked():
     config.model.precision = options.precision

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfafs.coding import open_video
 from tfafs.models.codec import frame_coder
-from tfafs.training import pictures
+from tfafs.training import checkpoints
 
 
 def measure(model, frames):
@@ -51,7 +51,7 @@ def main():
   parser.add_argument("--model_dir", required=True)
   parser.add_argument("--frames", type=int)
   options = parser.parse_args()
-  model = pictures.load_trained(options.model_dir)
+  model = checkpoints.load_trained(options.model_dir)
   with open_video(options.video) as video:
     totals = measure(model, itertools.islice(video, options.frames))
   totals["all"] = np.sum(list(totals.values()), 0)

@@ -38,7 +38,6 @@ def new_config(name: str) -> ml_collections.ConfigDict:
   data.eval_clips = 64
 
   training = config.training = ml_collections.ConfigDict()
-  training.steps = 1500
   training.learning_rate = 5e-4
   training.decay_at = 0.8
   training.decay_factor = 0.1

@@ -48,6 +48,7 @@ every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
 def make(name, **options):
+  tf.keras.utils.set_random_seed(0)
   network, frame_shape = NETWORKS[name]
   return TemporalAffineAutoregressive(network(), **options), frame_shape
 

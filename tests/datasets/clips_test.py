@@ -43,7 +43,7 @@ def test_training_clips_are_functions_of_their_number():
 
 def test_no_training_has_the_seed_of_evaluation():
   make_dataset(data(), 2, 5, seed=clips.EVALUATION_SEED - 1)
-  with pytest.raises(ValueError, match=r"training\.seed must be from 0 to"):
+  with pytest.raises(ValueError, match="which is of evaluation"):
     make_dataset(data(), 2, 5, seed=clips.EVALUATION_SEED)
 
 
@@ -68,9 +68,22 @@ def test_evaluation_takes_one_clip_of_each_or_all():
   assert [one.evaluation(i)[0, 0, 0, 0] // 100 for i in range(2)] == [0, 1]
   again = sequences.SequenceClips(arrays, "ab", 4, 16, 1, seed=5)
   np.testing.assert_array_equal(one.evaluation(0), again.evaluation(0))
-  every = sequences.SequenceClips(arrays, "ab", 4, 16, 1, whole=True)
+  every = sequences.SequenceClips(arrays, "ab", 4, 16, 1, scored=4)
   firsts = [every.evaluation(i)[0, 0, 0, 0] for i in range(every.num_clips)]
   assert firsts == [0, 4, 100]
+
+
+@pytest.mark.parametrize("interval", [1, 2, 3])
+@pytest.mark.parametrize("length", [10, 14, 23])
+def test_no_frame_is_scored_twice_and_few_are_left_out(length, interval):
+  """The last three of four; left out are, of each row of frames, first and last ones."""
+  source = sequences.SequenceClips(
+    list(counting(1, length)), "a", 4, 16, 1, interval, scored=3
+  )
+  scored = [source.evaluation(i)[-3:, 0, 0, 0] for i in range(source.num_clips)]
+  scored = np.concatenate(scored)
+  assert len(set(scored)) == len(scored) == 3 * source.num_clips
+  assert len(scored) >= length - interval * (1 + 2)
 
 
 def test_frames_are_fitted():

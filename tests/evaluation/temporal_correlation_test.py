@@ -43,6 +43,12 @@ def test_definition():
   np.testing.assert_allclose(result.value, expected.mean(), 1e-10)
 
 
+def test_the_magnitude_sees_dependence_of_either_sign():
+  x = np.concatenate([process(0.8, shape=(3, 1, 1)), process(-0.8, shape=(3, 1, 1))], 3)
+  result = correlation(x)
+  assert abs(result.value) < 0.02 and abs(result.magnitude - 0.8) < 0.02
+
+
 def test_pieces_and_a_far_mean_change_nothing():
   x = process(0.8, count=30)
   whole = correlation(x)

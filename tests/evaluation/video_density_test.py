@@ -47,13 +47,17 @@ def test_figures_of_a_flow_are_those_of_its_density():
   assert not figures.is_bound and figures.kl == 0
   total = figures.reconstruction - figures.kl + figures.logdet
   np.testing.assert_allclose(-total, figures.nats_per_frame, 1e-9)
-  for value, parts in (
-    (figures.data_correlation, frames),
-    (figures.noise_correlation, noise),
-  ):
+  np.testing.assert_allclose(
+    figures.nats_per_sequence, 3 * figures.nats_per_frame, 1e-9
+  )
+  for name, parts in (("data", frames), ("noise", noise)):
     expected = temporal_correlation.TemporalCorrelation()
     expected.update(np.concatenate(parts))
-    np.testing.assert_allclose(value, expected.result().value, 1e-5)
+    expected = expected.result()
+    value = getattr(figures, f"{name}_correlation")
+    magnitude = getattr(figures, f"{name}_correlation_magnitude")
+    np.testing.assert_allclose(value, expected.value, 1e-5)
+    np.testing.assert_allclose(magnitude, expected.magnitude, 1e-5)
   assert figures.data_correlation > 0.1
 
 

@@ -166,3 +166,8 @@ def test_refused_by_the_disk(saved):
   with pytest.raises(errors.RunError, match="Cannot write a checkpoint to"):
     checkpointer.save()
   assert make(directory)[2].restore() == 2
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+  with pytest.raises(errors.RunError, match="holds no run"):
+    checkpoints.load_trained(tmp_path)

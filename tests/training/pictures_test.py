@@ -38,8 +38,3 @@ def test_a_trained_run_draws_its_frame(tmp_path):
       tmp_path / "run", tmp_path / "clip.mkv", 1, tmp_path / "3.png", quality=7
     )
   assert not (tmp_path / "3.png").exists()
-
-
-def test_a_folder_without_a_run_is_named(tmp_path):
-  with pytest.raises(training.RunError, match="holds no run"):
-    pictures.load_trained(tmp_path)

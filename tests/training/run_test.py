@@ -195,6 +195,8 @@ def test_refusal_of_a_part_becomes_one_line(run_toy, tmp_path):
   [
     ("training", "steps", 0, "config.training.steps is 0; it must be more than 0"),
     ("training", "learning_rate", -1.0, "must be more than 0"),
+    ("training", "seed", -1, "seed is -1; it must be from 0 to"),
+    ("training", "seed", 2**30 - 1, "must be from 0 to 1073741822"),
     ("training", "decay_at", 1.5, "fraction of the steps"),
     ("training", "clip_norm", -1.0, "0 is no clipping"),
     ("training", "beta_1", 1.0, "beta_1 is 1.0; it must be at least 0 and less than 1"),

@@ -1,7 +1,7 @@
 """Affine autoregressive transform in time: a moving frame of reference."""
 
 import math
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -10,22 +10,11 @@ from tensorflow_probability.python.internal import cache_util, dtype_util, tenso
 from tensorflow_probability.python.internal import prefer_static as ps
 
 from tfafs.bijectors import sequences
+from tfafs.layers.temporal_network import TemporalParameters
 
 tfb = tfp.bijectors
 
 DEFAULT_WINDOW = 3  # Paper 000.
-
-
-class Prediction(NamedTuple):
-  """What the past says of the frames of a sequence.
-
-  Attributes:
-    shift: Tensor shaped as the sequence.
-    log_scale: Tensor shaped as the sequence.
-  """
-
-  shift: tf.Tensor
-  log_scale: tf.Tensor
 
 
 class TemporalAffineAutoregressive(tfb.Bijector):
@@ -187,7 +176,9 @@ class TemporalAffineAutoregressive(tfb.Bijector):
   def _inverse_log_det_jacobian(self, x, **kwargs):
     return self._augmented_inverse(x, **kwargs)[1]["ildj"]
 
-  def predict(self, x, context=None, mask=None, lengths=None, **kwargs) -> Prediction:
+  def predict(
+    self, x, context=None, mask=None, lengths=None, **kwargs
+  ) -> TemporalParameters:
     """What the past says of each frame: the moving frame of reference itself.
 
     Args:
@@ -198,8 +189,8 @@ class TemporalAffineAutoregressive(tfb.Bijector):
       **kwargs: What the network reads.
 
     Returns:
-      `Prediction`. For a frame that is not there, the shift is what would be predicted
-      in its place, and the log-scale 0.
+      `TemporalParameters`. For a frame that is not there, the shift is what would be
+      predicted in its place, and the log-scale 0.
     """
     return self._predict(self._event(x, context, mask, lengths), kwargs)
 
@@ -216,7 +207,7 @@ class TemporalAffineAutoregressive(tfb.Bijector):
     shift, log_scale = self._conformed(result, event.values)
     if event.mask is not None:
       log_scale = tf.where(event.per_value, log_scale, 0)
-    return Prediction(shift, log_scale)
+    return TemporalParameters(shift, log_scale)
 
   def _augmented_inverse(self, x, context=None, mask=None, lengths=None, **kwargs):
     """Noise and log-determinant, from one pass over all frames."""

@@ -131,7 +131,7 @@ class Codec:
     if missing:
       raise ValueError(
         f"the SavedModel in {path!r} is no tfafs codec: it lacks the signature "
-        f"{missing[0]!r}"
+        f"{missing[0]!r} (bin/evaluate_video measures densities of video)"
       )
     metadata = json.loads(signatures["describe"]()["metadata"].numpy())
     version = metadata.get("format_version")

@@ -1,5 +1,7 @@
 """Clips for densities of video: sources by name, for training and for evaluation."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +15,9 @@ files, .npy files, and what TensorFlow Datasets has prepared."""
 EVALUATION_SEED = 2**30
 """Seed of the clips that figures are made of, whatever the run's; those of training are
 less, so that no run is scored on the draws that it was trained on."""
+
+_FEW = 5
+"""Of fewer sequences `config.fraction` is the first part of each, not some of them."""
 
 
 def open_source(config, num_frames: int, split: str, seed: int = 0):
@@ -60,6 +65,9 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
     found = tfds_sequences.from_tfds(config, split)
   videos, names = found
   part = _part(len(videos), config, split)
+  if split == "train" and len(videos) < _FEW:  # Of few, a part of each.
+    videos = [v[: math.ceil(config.get("fraction", 1.0) * len(v))] for v in videos]
+    part = range(len(videos))
   return sequences.SequenceClips(
     [videos[i] for i in part],
     [names[i] for i in part],
@@ -69,7 +77,8 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
     config.frame_interval,
     config.fit,
     seed,
-    whole=name == "video",
+    # A few recordings are all that there is; of data sets one clip each is the protocol.
+    scored=config.scored_frames if name == "video" else 0,
   )
 
 
@@ -103,7 +112,9 @@ def make_dataset(
     ValueError: as `open_source`, or a seed that is not of training.
   """
   if seed >= EVALUATION_SEED:
-    raise ValueError(f"training.seed must be from 0 to {EVALUATION_SEED - 2}")
+    raise ValueError(
+      f"seed is {seed}, which is of evaluation from {EVALUATION_SEED} up"
+    )
   open_source(config, num_frames, "test", seed)  # Refused now, not after training.
   source = open_source(config, num_frames, "train", seed)
   numbers = tf.data.Dataset.range(start_index, np.iinfo(np.int64).max)
@@ -119,7 +130,7 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
   """The clips that figures are made of, the same every time.
 
-  One of each sequence, or of video files all that follow each other.
+  One of each sequence; of video files as many as score each frame once.
 
   Args:
     config: As for `open_source`.

@@ -27,7 +27,7 @@ class SequenceClips:
 
   For training, a sequence is chosen with a chance that is its share of all starts, then
   a start, uniformly. For evaluation, clip i is of sequence i, its start drawn once and for
-  all; or clips follow each other through all sequences.
+  all; or clips go through all of each sequence.
 
   Attributes:
     num_clips: Clips for evaluation.
@@ -43,7 +43,7 @@ class SequenceClips:
     interval: int = 1,
     fit: str = "crop",
     seed: int = 0,
-    whole: bool = False,
+    scored: int = 0,
   ):
     """Checks that every sequence can give a clip.
 
@@ -57,8 +57,9 @@ class SequenceClips:
       fit: What becomes of frames that are not square: "crop" takes the middle, "stretch"
         all of them.
       seed: Which sequence of clips.
-      whole: Whether evaluation takes all of a sequence, clip behind clip, and not one
-        clip of it.
+      scored: Of the frames of a clip for evaluation the last so many are scored, and
+        clips lie such that each frame of a sequence that can be is, once. With 0
+        evaluation takes one clip of a sequence.
 
     Raises:
       ValueError: nothing there, or a sequence that is too short.
@@ -82,14 +83,16 @@ class SequenceClips:
     self._sequences, self._interval, self._seed = sequences, interval, seed
     self._size, self._channels, self._fit = size, channels, fit
     self._ends = np.cumsum([len(s) - self._span + 1 for s in sequences])
-    if whole:
+    starts = [len(sequence) - self._span + 1 for sequence in sequences]
+    if scored:
+      # Of frames that are `interval` apart there are so many rows, one beside the other.
       self._evaluated = [
         (i, start)
-        for i, sequence in enumerate(sequences)
-        for start in range(0, len(sequence) - self._span + 1, self._span)
+        for i, count in enumerate(starts)
+        for first in range(min(interval, count))
+        for start in range(first, count, scored * interval)
       ]
     else:
-      starts = [len(sequence) - self._span + 1 for sequence in sequences]
       self._evaluated = [
         (i, int(self._random(1, i).integers(count))) for i, count in enumerate(starts)
       ]

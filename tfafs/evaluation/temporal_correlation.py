@@ -16,11 +16,14 @@ class Correlation(NamedTuple):
 
   Attributes:
     value: Mean over all places that vary; NaN if none does.
+    magnitude: Mean of the absolute values, in which places of either sign do not cancel.
+      Of independent frames it is not 0, but falls with the root of their number.
     per_place: [height, width, channels]; NaN where nothing varies.
     skipped: Places where nothing varies.
   """
 
   value: float
+  magnitude: float
   per_place: np.ndarray
   skipped: int
 
@@ -68,5 +71,6 @@ class TemporalCorrelation:
     varies = variance > 1e-12 * (self._squares / self._frames + 1e-12)
     per_place = np.where(varies, covariance / np.where(varies, variance, 1.0), np.nan)
     skipped = int(np.sum(~varies))
-    value = float(np.mean(per_place[varies])) if varies.any() else float("nan")
-    return Correlation(value, per_place, skipped)
+    varying = per_place[varies] if varies.any() else np.array([np.nan])
+    magnitude = float(np.mean(np.abs(varying)))
+    return Correlation(float(np.mean(varying)), magnitude, per_place, skipped)

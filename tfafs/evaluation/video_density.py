@@ -25,9 +25,11 @@ class VideoFigures(NamedTuple):
     num_clips: Clips.
     scored_frames: Frames of each that the likelihood is a mean over, its last.
     nats_per_dimension: Negative log-likelihood or bound, plus ln 256.
-    standard_error: Of it, over clips; None of a single one.
+    standard_error: Of it, over clips, as if each were independent of the others, which
+      those of one recording are not; None of a single one.
     bits_per_dimension: The same in bits.
     nats_per_frame: Without ln 256.
+    nats_per_sequence: The same of all scored frames of a clip.
     dequantization: Name of the noise; figures of different noise are not comparable.
     is_bound: Whether it is a bound of the likelihood.
     num_samples: Paths of latents that the bound is a mean over.
@@ -37,7 +39,9 @@ class VideoFigures(NamedTuple):
     kl: divergence of the posterior from the prior,
     logdet: log-determinant of the transforms.
     data_correlation: Temporal correlation of the frames that are modelled.
-    noise_correlation: Of the noise that the transforms leave of them.
+    data_correlation_magnitude: Mean magnitude over all places; no signs cancel in it.
+    noise_correlation: Of the noise that the transforms leave of them,
+    noise_correlation_magnitude: and its magnitude.
     per_clip: Nats per dimension of each clip.
   """
 
@@ -47,6 +51,7 @@ class VideoFigures(NamedTuple):
   standard_error: Optional[float]
   bits_per_dimension: float
   nats_per_frame: float
+  nats_per_sequence: float
   dequantization: str
   is_bound: bool
   num_samples: int
@@ -55,7 +60,9 @@ class VideoFigures(NamedTuple):
   kl: float
   logdet: float
   data_correlation: float
+  data_correlation_magnitude: float
   noise_correlation: float
+  noise_correlation_magnitude: float
   per_clip: list
 
 
@@ -107,6 +114,7 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
   dimensions = math.prod(model.frame_shape)
   per_clip = losses / dimensions + math.log(dequantization.LEVELS)
   modelled = frames[1].shape[1]
+  of_data, of_noise = (correlation.result() for correlation in correlations)
   return VideoFigures(
     num_clips=len(losses),
     scored_frames=model.config.data.scored_frames,
@@ -114,6 +122,7 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
     standard_error=_standard_error(per_clip),
     bits_per_dimension=units.bits_per_dimension,
     nats_per_frame=units.nats_per_frame,
+    nats_per_sequence=units.nats_per_sequence,
     dequantization=kind,
     is_bound=model.cell is not None,
     num_samples=num_samples if model.cell is not None else 1,
@@ -125,8 +134,10 @@ def measure(model, clips, seed: int = 0, num_samples: int = 1) -> VideoFigures:
     reconstruction=float(reconstruction),
     kl=float(kl),
     logdet=float(logdet),
-    data_correlation=correlations[0].result().value,
-    noise_correlation=correlations[1].result().value,
+    data_correlation=of_data.value,
+    data_correlation_magnitude=of_data.magnitude,
+    noise_correlation=of_noise.value,
+    noise_correlation_magnitude=of_noise.magnitude,
     per_clip=per_clip.tolist(),
   )
 

@@ -5,7 +5,8 @@ import shutil
 
 import tensorflow as tf
 
-from tfafs.training import errors
+from tfafs.models import registry
+from tfafs.training import errors, run_directory
 
 
 class Checkpointer:
@@ -137,6 +138,34 @@ def restore_weights(model, directory) -> None:
       f"Checkpoint {path} does not fit the model ({reason}): give a run of a model "
       "with the same parts and sizes."
     ) from error
+
+
+def load_trained(model_dir):
+  """Builds the model of a run with the weights of its last checkpoint.
+
+  Args:
+    model_dir: Directory of a run of `bin/train`.
+
+  Returns:
+    The Keras model.
+
+  Raises:
+    RunError: if there is no run or no checkpoint.
+  """
+  paths = run_directory.run_paths(model_dir)
+  config = run_directory.load_config(paths)
+  if config is None:
+    raise errors.RunError(
+      f"{model_dir} holds no run: give the --model_dir of bin/train."
+    )
+  try:
+    model = registry.build(config)
+  except AttributeError as error:
+    raise errors.RunError(
+      f"{paths.config} is of another version of tfafs ({error}): train anew."
+    ) from error
+  restore_weights(model, paths.checkpoints)
+  return model
 
 
 def newest_step(directory) -> int:

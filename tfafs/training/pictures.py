@@ -7,36 +7,7 @@ import tensorflow as tf
 
 from tfafs.coding import cli, video_reader
 from tfafs.evaluation import crops, evaluate, sheet
-from tfafs.models import registry
-from tfafs.training import checkpoints, errors, run_directory
-
-
-def load_trained(model_dir):
-  """Builds the model of a run with the weights of its last checkpoint.
-
-  Args:
-    model_dir: Directory of a run of `bin/train`.
-
-  Returns:
-    The Keras model.
-
-  Raises:
-    RunError: if there is no run or no checkpoint.
-  """
-  paths = run_directory.run_paths(model_dir)
-  config = run_directory.load_config(paths)
-  if config is None:
-    raise errors.RunError(
-      f"{model_dir} holds no run: give the --model_dir of bin/train."
-    )
-  try:
-    model = registry.build(config)
-  except AttributeError as error:
-    raise errors.RunError(
-      f"{paths.config} is of another version of tfafs ({error}): train anew."
-    ) from error
-  checkpoints.restore_weights(model, paths.checkpoints)
-  return model
+from tfafs.training import checkpoints, errors
 
 
 def frame_picture(model_dir, video, index: int, path, quality=None) -> None:
@@ -56,7 +27,7 @@ def frame_picture(model_dir, video, index: int, path, quality=None) -> None:
     frames = list(itertools.islice(reader, index - 1, index + 1))
   if index < 1 or len(frames) < 2:
     raise ValueError(f"{video} has no frame {index} with one before it")
-  model = load_trained(model_dir)
+  model = checkpoints.load_trained(model_dir)
   if not hasattr(model, "visualize"):
     raise errors.RunError(f"The model {model.name} has no pictures of its frames.")
   options = {}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfafs.datasets import clips
 from tfafs.training import (
   callbacks,
   checkpoints,
@@ -24,6 +25,9 @@ from tfafs.training import (
   schedules,
   strategies,
 )
+
+# The clips that are pictured have the next seed, evaluation the one behind that.
+_LAST_SEED = clips.EVALUATION_SEED - 2
 
 
 class TrainingResult(NamedTuple):
@@ -114,6 +118,11 @@ def check(config):
         raise errors.RunError(
           f"config.{section}.{name} is {value}; it must be more than 0."
         )
+  seed = config.training.seed
+  if not 0 <= seed <= _LAST_SEED:
+    raise errors.RunError(
+      f"config.training.seed is {seed}; it must be from 0 to {_LAST_SEED}."
+    )
   batch_size = config.training.get("large_crop_batch_size", 0)
   if batch_size < 0:
     raise errors.RunError(

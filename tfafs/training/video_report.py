@@ -11,7 +11,7 @@ from tfafs.coding import cli
 from tfafs.datasets import clips
 from tfafs.evaluation import files, strips, video_density, video_plots
 from tfafs.layers import dequantization
-from tfafs.training import curves, errors, pictures, run_directory
+from tfafs.training import checkpoints, curves, errors, run_directory
 
 SAMPLES = 6
 DRAWN_FRAMES = 15
@@ -128,10 +128,15 @@ def rows(model, evaluation: VideoEvaluation) -> list:
       f"{test.num_clips} clips",
     ),
     ("the same in bits", f"{bound}{test.bits_per_dimension:.4f} bits per dimension"),
+    (
+      "of a frame, of a sequence",
+      f"{bound}{test.nats_per_frame:.1f}, {test.nats_per_sequence:.1f} nats of densities "
+      f"on [0, 1], {test.scored_frames} frames",
+    ),
     ("of training clips", f"{bound}{train.nats_per_dimension:.4f} nats per dimension"),
     (
       "least that is possible",
-      f"{dequantization.FLOORS.get(test.dequantization, float('nan')):.4f}, {noise}",
+      f"{dequantization.FLOORS[test.dequantization]:.4f}, {noise}",
     ),
   ]
   if test.importance_weighted is not None:
@@ -139,9 +144,13 @@ def rows(model, evaluation: VideoEvaluation) -> list:
     result.append((f"importance weighted, {test.num_samples} samples", text))
   if test.is_bound:
     result.append(("divergence of the posterior", f"{test.kl:.1f} nats per frame"))
-  result.append(("correlation of successive frames", f"{test.data_correlation:.4f}"))
+  correlations = [("successive frames", "data")]
   if model.flow is not None:
-    result.append(("correlation of the noise", f"{test.noise_correlation:.4f}"))
+    correlations.append(("the noise", "noise"))
+  for what, name in correlations:
+    value = getattr(test, f"{name}_correlation")
+    magnitude = getattr(test, f"{name}_correlation_magnitude")
+    result.append((f"correlation of {what}", f"{value:.4f}, magnitude {magnitude:.4f}"))
   return result
 
 
@@ -170,7 +179,7 @@ def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
   results = {}
   for model_dir in model_dirs:
     try:
-      model = pictures.load_trained(model_dir)
+      model = checkpoints.load_trained(model_dir)
     except errors.RunError as error:
       cli.fail(str(error))
     if not hasattr(model, "step_terms"):

@@ -214,6 +214,26 @@ def test_a_step_lowers_the_loss_and_moves_every_variable(name):
   assert set(model.test_step(x)) == set(logs[0])
 
 
+def test_evaluate_is_a_mean_over_clips_each_batch_with_noise_of_its_own(tmp_path):
+  model = make("slvm", **{"training.seed": 7})
+  model.compile(optimizers.make_optimizer(model.config.training))
+  x = clips(model, 3)
+  x = tf.concat([x, x[:2]], 0)
+  for _ in range(2):  # Each time from the same start.
+    data = tf.data.Dataset.from_tensor_slices(x).batch(2)
+    got = model.evaluate(data, return_dict=True, verbose=0)
+    seeds = ((7, -1), (7, -3), (7, -5))
+    parts = [model.terms(x[i : i + 2], s) for i, s in zip((0, 2, 4), seeds)]
+    for name, value in got.items():
+      values = [float(part[name]) for part in parts]
+      assert len(set(values)) == 3, name
+      np.testing.assert_allclose(value, np.dot(values, [2, 2, 1]) / 5, 1e-4)
+  assert set(got) == set(parts[0])
+  assert not any("loss" in variable.name for variable in model.variables)
+  saved = tf.train.Checkpoint(model=model).save(str(tmp_path / "c"))
+  assert not [name for name, _ in tf.train.list_variables(saved) if "_means" in name]
+
+
 def test_the_weight_of_the_divergence_and_its_free_nats_are_of_training():
   """At step 3 of 10 from 0.2; and none of the divergence costs anything below a limit."""
   model = make("slvm", **{"training.kl_start": 0.2, "training.kl_steps": 10})

@@ -1,6 +1,7 @@
 """What all densities of video have in common: loss, figures, a training step, export."""
 
 import abc
+import functools
 from typing import NamedTuple, Optional
 
 import tensorflow as tf
@@ -122,7 +123,7 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
     Args:
       x: float32 [batch, time > burn_in, size, size, channels], dequantised.
       seed: int32 [2], of the latents.
-      num_samples: Paths of latents for each video.
+      num_samples: Paths of latents for each video; without a latent there is one.
       analytic_kl: See `filtering.filter_sequence`.
       training: Whether batch statistics are taken.
     """
@@ -226,24 +227,44 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
   @tf.autograph.experimental.do_not_convert  # Nothing to convert; takes seconds.
   def train_step(self, clips):
     """One step of gradient descent; its noise depends on seed, step and replica alone."""
-    step = tf.cast(self.optimizer.iterations, tf.int32)
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    seed = tf.stack([self.config.training.seed * replicas, step])
-    seed += tf.stack([context.replica_id_in_sync_group, 0])
+    seed = self._seed(tf.cast(self.optimizer.iterations, tf.int32))
     with tf.GradientTape() as tape:
       terms = self.terms(clips, seed, training=True)
       # Keras sums gradients over replicas, each of which takes the mean over its share.
-      loss = terms["loss"] / replicas
+      loss = terms["loss"] / tf.distribute.get_replica_context().num_replicas_in_sync
     # Of VideoFlow's first frames without a price there are weights without a gradient.
     none = tf.UnconnectedGradients.ZERO
     gradients = tape.gradient(loss, self.trainable_variables, None, none)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
     return terms
 
+  def _seed(self, number):
+    """Seed of what has a number, another for each replica."""
+    context = tf.distribute.get_replica_context()
+    seed = tf.stack([self.config.training.seed * context.num_replicas_in_sync, number])
+    return seed + tf.stack([context.replica_id_in_sync_group, 0])
+
   def test_step(self, clips):
-    """Loss of a batch, without training."""
-    return self.terms(clips, (self.config.training.seed, 0))
+    """Loss of a batch, without training; `evaluate` gives means over all clips."""
+    # Numbers below 0 are of no training step, and of each batch others.
+    terms = self.terms(
+      clips, self._seed(-1 - tf.cast(self._means["loss"].count, tf.int32))
+    )
+    for name, value in terms.items():
+      self._means[name].update_state(value, tf.shape(clips)[0])
+    return {name: self._means[name].result() for name in terms}
+
+  @functools.cached_property
+  def _means(self):
+    """Running means of `evaluate`; checkpoints do not track what is cached like this."""
+    names = ("loss", "nats_per_dimension", "noise_correlation")
+    names += ("kl_per_frame", "logdet_per_frame")
+    return {name: tf.keras.metrics.Mean(name) for name in names}
+
+  @property
+  def metrics(self):
+    """The same, for Keras to reset."""
+    return list(self._means.values())
 
   def visualize(self, clips):
     """Pictures of a clip's last frame for TensorBoard.

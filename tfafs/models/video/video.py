@@ -3,9 +3,10 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfafs.bijectors.temporal_affine import Prediction, TemporalAffineAutoregressive
+from tfafs.bijectors.temporal_affine import TemporalAffineAutoregressive
 from tfafs.bijectors.temporal_chain import TemporalChain
 from tfafs.layers import frame_coders
+from tfafs.layers.temporal_network import TemporalParameters
 from tfafs.layers.temporal_networks import ConvolutionalTemporalNetwork
 from tfafs.models import filtering
 from tfafs.models.video import latent_cell, settings, variants
@@ -107,7 +108,7 @@ class VideoDensity(ClipDensity):
     time = tf.shape(x)[1]
     # What belongs to frames that are only the past of another level is not scored.
     predictions = tuple(
-      Prediction(*(value[:, -time:] for value in prediction))
+      TemporalParameters(*(value[:, -time:] for value in prediction))
       for prediction in predictions
     )
     logdet = tf.zeros(tf.shape(x)[:2])

@@ -205,7 +205,6 @@ class VideoFlow(ClipDensity):
 def build(config) -> VideoFlow:
   """Builds a model with all its variables."""
   model = VideoFlow(config)
-  model.built = (
-    True  # The variables are there; a pass of the published sizes takes long.
-  )
+  # The variables are there; a pass of the published sizes takes long.
+  model.built = True
   return model
