@@ -266,7 +266,9 @@ def test_arrays_of_two_sizes_are_refused(tmp_path):
     ({"dataset": "moving_mnist"}, "give the folder with MNIST's files of images"),
     ({"dataset": "video"}, "data.path is empty"),
     ({"dataset": "arrays"}, "data.path is empty"),
-    ({"dataset": "arrays", "path": "/nowhere.npy"}, "no .npy file found"),
+    ({"dataset": "arrays", "path": "/nowhere.npy"}, "does not exist"),
+    ({"dataset": "video", "path": "/nowhere"}, "nor does it match any file"),
+    ({"dataset": "moving_mnist", "path": __file__}, "as it is no folder"),
   ],
 )
 def test_what_is_not_there(fields, words):
@@ -281,6 +283,19 @@ def test_bad_fields(tmp_path):
     ("channels", 2, "data.channels must be 1 or 3"),
     ("frame_interval", 0, "data.frame_interval must be at least 1"),
   ):
-    config = data(dataset="arrays", path=str(tmp_path), **{name: value})
-    with pytest.raises(ValueError, match=words):
-      make_dataset(config, 2, 4)
+    for dataset in ("arrays", "moving_digits"):
+      config = data(dataset=dataset, path=str(tmp_path), **{name: value})
+      with pytest.raises(ValueError, match=words):
+        make_dataset(config, 2, 4)
+
+
+def test_of_few_sequences_a_part_of_each_is_used(tmp_path):
+  np.save(tmp_path / "a.npy", counting(3, 8))
+  config = data(dataset="arrays", path=str(tmp_path), fraction=0.5)
+  source = clips.open_source(config, 4, "train")
+  assert {int(source(i)[0, 0, 0, 0]) for i in range(30)} == {0, 16}
+  with pytest.raises(ValueError, match=r"sequence 0 has 4 frames \(and 2 of 2 are"):
+    clips.open_source(config, 5, "train")
+  np.save(tmp_path / "a.npy", counting(1, 8))
+  with pytest.raises(ValueError, match="1 sequence: a tenth of them, at least one"):
+    clips.open_source(config, 4, "train")

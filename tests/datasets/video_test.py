@@ -151,8 +151,11 @@ def test_find_videos(tree):
 def test_find_videos_errors(tree):
   with pytest.raises(ValueError, match=r"data\.path is empty"):
     video.find_videos("")
-  with pytest.raises(ValueError, match=r"no video found; looked for \.mp4"):
+  with pytest.raises(ValueError, match="does not exist, nor does it match any file"):
     video.find_videos(str(tree / "*.webm"))
+  (tree / "empty").mkdir()
+  with pytest.raises(ValueError, match=r"no video found; looked for \.mp4"):
+    video.find_videos(str(tree / "empty"))
   (tree / "raw.yuv").write_bytes(bytes(24))
   with pytest.raises(ValueError, match=r"raw\.yuv: .* set data\.raw_size"):
     video.find_videos(str(tree))

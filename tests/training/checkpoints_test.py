@@ -107,6 +107,13 @@ def test_damage(saved, suffix, damage):
   message = refused(directory)
   assert "ckpt-2 is damaged" in message
   assert "delete" in message and "ckpt-2.* to go back to the one before" in message
+  if damage == "flip":  # The byte may be one of the optimizer's.
+    return
+  model, _, _ = make(directory / "elsewhere")
+  with pytest.raises(
+    errors.RunError, match=r"ckpt-2 is damaged .*: delete .*ckpt-2\.\*"
+  ):
+    checkpoints.restore_weights(model, directory)
 
 
 def test_deleting_the_newest_goes_back_to_the_one_before(saved):

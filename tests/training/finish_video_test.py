@@ -109,6 +109,17 @@ def test_refusals_of_sampling(runs, capsys, model, options, words):
   assert not (folder / "x.png").exists()
 
 
+def test_a_context_longer_than_its_video_is_refused(runs, capsys):
+  folder, _ = runs
+  (folder / "short").mkdir()
+  Image.new("L", (16, 16)).save(folder / "short/0.png")
+  with pytest.raises(SystemExit):
+    sampling.run(folder / "run", folder / "x.png", folder / "short", num_context=4)
+  error = capsys.readouterr().err
+  assert "--context=4: " in error and "short is too short" in error
+  assert "it gives 1" in error and not (folder / "x.png").exists()
+
+
 def test_runs_are_measured_side_by_side(runs, capsys):
   folder, _ = runs
   models = [folder / "run", folder / "whole"]
@@ -119,9 +130,15 @@ def test_runs_are_measured_side_by_side(runs, capsys):
   assert one == other and one["importance_weighted"] is not None
   assert "importance weighted, 2 samples" in capsys.readouterr().out
   assert (folder / "out" / "whole" / "histogram.png").exists()
-  with pytest.raises(SystemExit):
-    video_report.run([folder / "none"], folder / "out")
-  assert "holds no run" in capsys.readouterr().err
+  (folder / "file").touch()
+  for last, output, words in (
+    ("none", "new", "none holds no run of a density of video"),
+    ("whole", "file", "file: File exists"),
+  ):  # Before anything is measured.
+    with pytest.raises(SystemExit):
+      video_report.run([folder / "run", folder / last], folder / output)
+    assert words in capsys.readouterr().err
+  assert not (folder / "new").exists()
 
 
 def test_runs_of_one_name_are_refused(runs, capsys):
@@ -135,9 +152,11 @@ def test_runs_of_one_name_are_refused(runs, capsys):
 
 def test_what_was_measured_is_kept(runs, capsys):
   folder, _ = runs
+  (folder / "empty").mkdir()
+  shutil.copy(folder / "run/config.json", folder / "empty")
   with pytest.raises(SystemExit):
-    video_report.run([folder / "run", folder / "none"], folder / "kept", 2)
-  capsys.readouterr()
+    video_report.run([folder / "run", folder / "empty"], folder / "kept", 2)
+  assert "holds no checkpoint" in capsys.readouterr().err
   kept = json.loads((folder / "kept" / "evaluation.json").read_text())
   assert set(kept) == {str(folder / "run")}
 

@@ -43,6 +43,7 @@ def open_source(config, num_frames: int, split: str, seed: int = 0):
       f"data.dataset must be one of {', '.join(NAMES)}, not {name!r}; data.path says "
       "where it lies"
     )
+  sequences.check(config.channels, config.frame_interval, config.fit)
   if name in ("moving_digits", "moving_mnist"):
     if name == "moving_mnist" and not config.path:
       raise ValueError(

@@ -108,9 +108,10 @@ def open_digits(path: str, split: str) -> np.ndarray:
       if (folder / name).exists():
         found[part] = folder / name
   if not found:
+    where = "in it" if folder.is_dir() else "as it is no folder"
     raise ValueError(
-      f"data.path={path}: no {_MNIST['train']}[.gz] and no {_MNIST['test']}[.gz]: give "
-      "the folder with the files of MNIST, or data.dataset=moving_digits for printed "
+      f"data.path={path}: no {_MNIST['train']}[.gz] and no {_MNIST['test']}[.gz] {where}: "
+      "give the folder with the files of MNIST, or data.dataset=moving_digits for printed "
       "digits"
     )
   if len(found) == 2:

@@ -64,22 +64,21 @@ class SequenceClips:
     Raises:
       ValueError: nothing there, or a sequence that is too short.
     """
-    if fit not in FITS:
-      raise ValueError(f"data.fit must be one of {', '.join(FITS)}, not {fit!r}")
-    if channels not in (1, 3):
-      raise ValueError(f"data.channels must be 1 or 3, not {channels}")
-    if interval < 1:
-      raise ValueError(f"data.frame_interval must be at least 1, not {interval}")
+    check(channels, interval, fit)
     if not sequences:
       raise ValueError("there is no sequence for this split: give more data")
     self._span = (num_frames - 1) * interval + 1
-    for sequence, name in zip(sequences, names):
-      if len(sequence) < self._span:
-        raise ValueError(
-          f"{name} has {len(sequence)} frames, a clip takes {self._span} "
-          f"(data.num_frames={num_frames}, data.frame_interval={interval}): remove it or "
-          "lower one of these, or give data.test_path if it was split for testing"
-        )
+    short = [n for n, s in zip(names, sequences) if len(s) < self._span]
+    if short:
+      name, length = min(zip(names, map(len, sequences)), key=lambda pair: pair[1])
+      more = (
+        f" (and {len(short)} of {len(sequences)} are too short)" if short[1:] else ""
+      )
+      raise ValueError(
+        f"{name} has {length} frames{more}, a clip takes {self._span} ({num_frames} "
+        f"frames, data.frame_interval={interval}): give longer ones or lower these, or "
+        "give data.test_path if they were split for testing"
+      )
     self._sequences, self._interval, self._seed = sequences, interval, seed
     self._size, self._channels, self._fit = size, channels, fit
     self._ends = np.cumsum([len(s) - self._span + 1 for s in sequences])
@@ -118,6 +117,16 @@ class SequenceClips:
     return np.stack(
       [fit_frame(frame, self._size, self._channels, self._fit) for frame in frames]
     )
+
+
+def check(channels: int, interval: int, fit: str) -> None:
+  """Refuses what no clip can be like; see `SequenceClips`."""
+  if fit not in FITS:
+    raise ValueError(f"data.fit must be one of {', '.join(FITS)}, not {fit!r}")
+  if channels not in (1, 3):
+    raise ValueError(f"data.channels must be 1 or 3, not {channels}")
+  if interval < 1:
+    raise ValueError(f"data.frame_interval must be at least 1, not {interval}")
 
 
 def fit_frame(frame, size: int, channels: int, fit: str = "crop") -> np.ndarray:
@@ -168,17 +177,20 @@ def from_videos(config, split: str):
   if by_file:
     wanted = [split == "train"] * (_TEST_SHARE - 1) + [split == "test"]
     files = [f for i, f in enumerate(files) if wanted[i % _TEST_SHARE]]
-  sequences = []
+  sequences, names = [], []
   for file in files:
     size = _raw_size(file, raw_size)
     with video_reader.open_video(file, size=size) as reader:
       factor = _downscale(reader, config.image_size)
     frames = cache.cached_video(file, config.cache_dir, factor, matrix=None, size=size)
+    name = str(file)
     if not held_out and not by_file:
       first_test = len(frames) - len(frames) // _TEST_SHARE
       frames = frames[:first_test] if split == "train" else frames[first_test:]
+      name += f", its part for {'training' if split == 'train' else 'testing'},"
     sequences.append(frames)
-  return sequences, [str(file) for file in files]
+    names.append(name)
+  return sequences, names
 
 
 def first_frames(path, count: int, config) -> np.ndarray:
@@ -207,7 +219,7 @@ def first_frames(path, count: int, config) -> np.ndarray:
   if len(frames) < count:
     raise ValueError(
       f"{path} is too short: {count} frames, each {interval} after the one before "
-      f"(data.frame_interval), take {span}"
+      f"(data.frame_interval), take {span}; it gives {len(frames)}"
     )
   return np.stack(
     [
@@ -258,6 +270,11 @@ def from_arrays(config, split: str):
     sequences += list(array)
     names += [f"{file}, sequence {i}" for i in range(len(array))]
   if not held_out:
+    if len(sequences) < 2:
+      raise ValueError(
+        f"data.path={path}: {len(sequences)} sequence: a tenth of them, at least one, is "
+        "for testing: give two or more, or data.test_path"
+      )
     first_test = len(sequences) - max(1, len(sequences) // 10)
     part = slice(None, first_test) if split == "train" else slice(first_test, None)
     sequences, names = sequences[part], names[part]
@@ -269,7 +286,9 @@ def _array_files(path):
     raise ValueError("data.path is empty: give a .npy file or a folder of them")
   root = pathlib.Path(path).expanduser()
   files = sorted(root.glob("*.npy")) if root.is_dir() else [root]
-  if not files or not files[0].exists():
+  if not root.exists():
+    raise ValueError(f"data.path={path} does not exist")
+  if not files:
     raise ValueError(f"data.path={path}: no .npy file found")
   return files
 

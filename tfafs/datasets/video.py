@@ -143,6 +143,8 @@ def find_videos(path: str, raw_size=None) -> list:
     )
   path = os.path.expanduser(path)
   roots = [path] if os.path.exists(path) else glob.glob(path, recursive=True)
+  if not roots:
+    raise ValueError(f"data.path={path} does not exist, nor does it match any file")
   found = set()
   for root in map(pathlib.Path, roots):
     if not root.is_dir():

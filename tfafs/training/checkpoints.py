@@ -132,7 +132,12 @@ def restore_weights(model, directory) -> None:
   try:
     status = tf.train.Checkpoint(model=model).restore(path)
     status.expect_partial().assert_existing_objects_matched()
-  except (AssertionError, ValueError, tf.errors.OpError) as error:
+  except (tf.errors.OpError, IndexError) as error:
+    reason = str(error).splitlines()[0][:200]
+    raise errors.RunError(
+      f"Checkpoint {path} is damaged ({reason}): delete {path}.* to use the one before."
+    ) from error
+  except (AssertionError, ValueError) as error:
     reason = str(error).splitlines()[0][:200]
     raise errors.RunError(
       f"Checkpoint {path} does not fit the model ({reason}): give a run of a model "

@@ -145,11 +145,14 @@ def _print_help(values):
     default = "" if flag.default is None else f" (default: {flag.default})"
     lines.append(f"  --{name:<{width}}  {flag.help}{default}")
   lines += ["  --config.SECTION.FIELD=VALUE overrides any field of the config:"]
-  # Models of a family have the same fields, but for what only some have.
-  families = {spec.family: name for name, spec in reversed(registry.MODELS.items())}
-  for family, name in reversed(families.items()):
-    lines.append(f"    {family}, such as {name}:")
+  families = {}
+  for name, spec in registry.MODELS.items():
+    sections = families.setdefault(spec.family, {})
     for section, fields in registry.load_config(name).items():
+      sections.setdefault(section, {}).update(dict.fromkeys(fields))
+  for family, sections in families.items():
+    lines.append(f"    {family}; some fields are of some models only:")
+    for section, fields in sections.items():
       lines.append(f"      {section}: {', '.join(fields)}")
   lines += [
     "",

@@ -63,7 +63,10 @@ def run(
       f"--context={num_context}: {config.model.name} goes on from {burn_in} frames or "
       "more"
     )
-  context = _context(config.data, video, count, num_context, seed)
+  try:
+    context = _context(config.data, video, count, num_context, seed)
+  except ValueError as error:
+    cli.fail(f"--context={num_context}: {error}")
   kind = config.model.dequantization
   x = loaded.dequantize(context, [seed + clips.EVALUATION_SEED, 0])["x"]
   drawn = loaded.sample(x, num_frames, float(temperature), [seed, 1])["x"]

@@ -176,14 +176,21 @@ def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
         f"folder, {name}: measure them with an --output_dir each"
       )
     folders[name] = model_dir
+    config = run_directory.load_config(run_directory.run_paths(model_dir))
+    if config is None or "image_size" not in config.data:
+      cli.fail(
+        f"{model_dir} holds no run of a density of video: give that of bin/train"
+      )
+  try:
+    pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    cli.fail(f"--output_dir={output_dir}: {error.strerror}")
   results = {}
   for model_dir in model_dirs:
     try:
       model = checkpoints.load_trained(model_dir)
     except errors.RunError as error:
       cli.fail(str(error))
-    if not hasattr(model, "step_terms"):
-      cli.fail(f"{model_dir}: {model.name} is no density of video")
     paths = run_directory.run_paths(model_dir)
     config = model.config
     evaluation = evaluate(config, model, count, num_samples)
