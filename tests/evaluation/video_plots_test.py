@@ -31,9 +31,26 @@ def test_pictures_show_something(channels):
   assert pixels(video_plots.pixel_trace(pictures, place=(1, 2))).std() > 10
 
 
+@pytest.mark.parametrize("draw", [video_plots.rows, video_plots.pixel_trace])
+@pytest.mark.parametrize("name", parts())
+def test_each_part_is_drawn_in_its_own_place(draw, name):
+  """Another value of one part changes pixels, and of `rows` those of its row alone."""
+  pictures = parts()
+  before = pixels(draw(pictures, title="a model"))
+  pictures[name] = pictures[name] ** 3
+  changed = np.any(before != pixels(draw(pictures, title="a model")), (1, 2))
+  assert changed.any()
+  if draw is video_plots.rows:
+    row = list(pictures).index(name)
+    share = np.flatnonzero(changed) / len(changed) * len(pictures)
+    assert np.all((share > row - 0.3) & (share < row + 1.3))
+
+
 def test_curves_show_something():
   values = np.random.default_rng(0).normal(size=100)
-  assert pixels(video_plots.histograms(values, values + 1, "title")).std() > 20
+  shown = pixels(video_plots.histograms(values, values + 1, "title"))
+  assert shown.std() > 20
+  assert np.any(shown != pixels(video_plots.histograms(values + 1, values, "title")))
   curve = {10: 0.9, 20: 0.5, 5: 0.95}
   one = pixels(video_plots.correlation_curve(curve))
   assert one.std() > 10
