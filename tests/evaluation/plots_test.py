@@ -47,6 +47,8 @@ def test_models_differ_and_baselines_keep_their_colors():
   styles = plots.styles(["x265", "b", "a", "b"])
   assert styles["a"]["color"] != styles["b"]["color"]
   assert styles["x265"] == plots.styles([])["x265"]
+  many = plots.styles([f"codec_{i}" for i in range(11)])
+  assert len({tuple(style.values()) for style in many.values()}) == len(many)
 
 
 def test_frames_plot(frames):

@@ -1,6 +1,7 @@
 """Plots of an evaluation, as PNG files in memory."""
 
 import io
+import itertools
 from collections.abc import Sequence
 
 from matplotlib import figure, ticker
@@ -14,6 +15,8 @@ _BASELINE_STYLES = {
   "x265_rgb": {"color": "#4a6fa5", "linestyle": "--"},
 }
 _MODEL_COLORS = ("#c0392b", "#2e8b57", "#8e44ad", "#16808a", "#d2691e", "#555555")
+# Where there are more models than colours, the colours come again with other lines.
+_MODEL_STYLES = tuple(itertools.product(("-", "--", ":"), _MODEL_COLORS))
 _AXES = {"psnr": "PSNR (dB, RGB)", "ms_ssim": "MS-SSIM"}
 
 
@@ -27,7 +30,7 @@ def styles(codecs: Sequence[str]) -> dict[str, dict]:
   """A colour and a line style for each codec: the same in every plot of a report."""
   models = [codec for codec in dict.fromkeys(codecs) if codec not in classical.ENCODERS]
   result = {
-    codec: {"color": _MODEL_COLORS[i % len(_MODEL_COLORS)], "linestyle": "-"}
+    codec: dict(zip(("linestyle", "color"), _MODEL_STYLES[i % len(_MODEL_STYLES)]))
     for i, codec in enumerate(models)
   }
   return {**result, **_BASELINE_STYLES}
