@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Time of a training step of the densities of video beside the same layers in PyTorch.
 
-    benchmarks/video_step_speed.py [--quick] [--size=paper] [--threads=2] [--output=F.json]
+    benchmarks/video_step_speed.py [--quick] [--size=paper] [--threads=2] [--profile]
+                                   [--output=F.json]
 
 Models af1, slvm and slvm_af1 at 64x64, batches of 16 clips of 13 frames, with the sizes
 of `configs/video.py`. The peer is these layers as one writes them in PyTorch
@@ -28,6 +29,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import op_profile
 import tensorflow as tf
 from absl import app, flags
 from worker import flows_worker
@@ -38,6 +40,18 @@ from tfafs.training import optimizers
 HERE = Path(__file__).resolve().parent
 MODELS = ("af1", "slvm", "slvm_af1")
 
+# The first pattern found in "op name:op type" says which part of a step an op is of.
+PARTS = (
+  (
+    "optimizer, gradient norm",
+    r":Resource(Apply|Scatter)|[Aa]dam|clip_by_global|global_norm",
+  ),
+  ("flow", r"(^|/)flow_\d"),
+  ("encoder", r"(^|/)encoder/"),
+  ("decoder", r"(^|/)decoder/"),
+  ("latent loop", r"(^|/)(latent|while)|lstm|prior_|posterior_"),
+)
+
 _QUICK = flags.DEFINE_bool("quick", False, "Tiny: shows that it runs.")
 _SIZE = flags.DEFINE_enum("size", "default", ["default", "paper"], "Sizes of layers.")
 _TURNS = flags.DEFINE_integer("turns", 7, "Turns of each, one step a turn.", 1)
@@ -45,6 +59,7 @@ _THREADS = flags.DEFINE_integer("threads", os.cpu_count(), "Threads of both.", 1
 _PEER_ENVS = flags.DEFINE_string(
   "peer_envs", str(HERE.parent / "cache"), "Folder of the peers' environments."
 )
+_PROFILE = flags.DEFINE_bool("profile", False, "Also show where our time goes.")
 _OUTPUT = flags.DEFINE_string("output", "", "JSON file to write the figures to.")
 
 
@@ -130,6 +145,7 @@ def main(arguments):
   tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
   worker = flows_worker("torch", _PEER_ENVS.value, "video_torch_worker.py")
   figures = {"turns": _TURNS.value, "threads": _THREADS.value, "models": {}}
+  profiles = {}
   figures["machine"] = f"{platform.processor()}, {os.cpu_count()} cores"
   with tempfile.TemporaryDirectory() as folder:
     for name in MODELS:
@@ -166,6 +182,12 @@ def main(arguments):
       for contender, value in seconds.items():
         print(f"  {contender:<18}{median[contender]:>9.3f} s, best {min(value):.3f} s")
       sys.stdout.flush()
+      if _PROFILE.value:
+        wall, times = op_profile.profile(step)
+        profiles[name] = {"wall": wall, "parts": op_profile.by_part(times, PARTS)}
+  if profiles:
+    figures["profile"] = profiles
+    print(op_profile.table(profiles))
   figures["versions"] = {"tensorflow": tf.__version__, **loaded["versions"]}
   print(f"versions: {figures['versions']}, {_THREADS.value} threads")
   worker.close()

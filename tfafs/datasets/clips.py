@@ -131,7 +131,7 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
   """The clips that figures are made of, the same every time.
 
-  One of each sequence; of video files as many as score each frame once.
+  One of each sequence; of video files as many as there are that score no frame twice.
 
   Args:
     config: As for `open_source`.

@@ -43,14 +43,15 @@ def from_tfds(config, split: str):
   if name == "kth":
     builder = _prepared_kth(tfds, folder, config.manual_dir)
   else:
-    name_there = name.removeprefix("tfds_")
     # Of what is not there TFDS would ask its server, for minutes if that is out of reach.
-    if not any(pathlib.Path(folder, name_there).glob("**/dataset_info.json")):
+    builder, stem = None, name.removeprefix("tfds_")
+    if any(pathlib.Path(folder, stem).glob("**/dataset_info.json")):
+      builder = tfds.builder(stem, data_dir=folder)
+    if builder is None or not builder.info.splits:  # Or of another version.
       raise ValueError(
-        f"data.path={folder} holds no prepared {name_there}: run tfds build "
-        f"{name_there} --data_dir={folder}"
+        f"data.path={folder} holds no prepared {stem}: run tfds build {stem} "
+        f"--data_dir={folder}"
       )
-    builder = tfds.builder(name_there, data_dir=folder)
   part = SPLITS[name][split]
   key = [builder.data_dir, builder.info.full_name, part, config.image_size]
   key += [config.channels, config.fit]

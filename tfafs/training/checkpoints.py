@@ -1,5 +1,6 @@
 """Checkpoints of a run: written whole, never from damaged weights, read or refused."""
 
+import contextlib
 import pathlib
 import shutil
 
@@ -61,17 +62,9 @@ class Checkpointer:
     remedy = (
       f"delete {path}.* to go back to the one before, or train in another --model_dir."
     )
-    try:
+    unfit = f"is not of this model or of another version: {remedy}"
+    with _reading(path, remedy, unfit):
       self._checkpoint.restore(path).assert_existing_objects_matched()
-    except (tf.errors.OpError, IndexError) as error:
-      reason = str(error).splitlines()[0][:200]
-      raise errors.RunError(
-        f"Checkpoint {path} is damaged ({reason}): {remedy}"
-      ) from error
-    except (AssertionError, ValueError) as error:
-      raise errors.RunError(
-        f"Checkpoint {path} is not of this model or of another version: {remedy}"
-      ) from error
     return self._optimizer.step
 
   def save(self) -> str:
@@ -112,6 +105,20 @@ class Checkpointer:
         path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _reading(path, remedy, unfit):
+  """Makes a RunError of what TensorFlow raises for a checkpoint damaged or not fitting."""
+  try:
+    yield
+  except (tf.errors.OpError, IndexError) as error:
+    reason = str(error).splitlines()[0][:200]
+    raise errors.RunError(
+      f"Checkpoint {path} is damaged ({reason}): {remedy}"
+    ) from error
+  except (AssertionError, ValueError) as error:
+    raise errors.RunError(f"Checkpoint {path} {unfit}") from error
+
+
 def restore_weights(model, directory) -> None:
   """Gives a built model the weights of the newest checkpoint of another run.
 
@@ -129,20 +136,10 @@ def restore_weights(model, directory) -> None:
     raise errors.RunError(
       f"{directory} holds no checkpoint: give the --model_dir of a run of bin/train."
     )
-  try:
+  unfit = "does not fit the model: give a run of a model with the same parts and sizes."
+  with _reading(path, f"delete {path}.* to use the one before.", unfit):
     status = tf.train.Checkpoint(model=model).restore(path)
     status.expect_partial().assert_existing_objects_matched()
-  except (tf.errors.OpError, IndexError) as error:
-    reason = str(error).splitlines()[0][:200]
-    raise errors.RunError(
-      f"Checkpoint {path} is damaged ({reason}): delete {path}.* to use the one before."
-    ) from error
-  except (AssertionError, ValueError) as error:
-    reason = str(error).splitlines()[0][:200]
-    raise errors.RunError(
-      f"Checkpoint {path} does not fit the model ({reason}): give a run of a model "
-      "with the same parts and sizes."
-    ) from error
 
 
 def load_trained(model_dir):

@@ -10,7 +10,7 @@ from tfafs.coding import cli
 from tfafs.datasets import clips, sequences
 from tfafs.evaluation import strips
 from tfafs.layers import dequantization
-from tfafs.training import errors, run_directory, video_report
+from tfafs.training import run_directory, video_report
 
 
 def run(
@@ -46,12 +46,7 @@ def run(
   if temperature < 0:
     cli.fail(f"--temperature={temperature} must not be negative")
   paths = run_directory.run_paths(model_dir)
-  try:
-    config = run_directory.load_config(paths)
-  except errors.RunError as error:
-    cli.fail(str(error))
-  if config is None or "image_size" not in config.data:
-    cli.fail(f"{model_dir} holds no run of a density of video: give that of bin/train")
+  config = video_report.load_config(model_dir)
   if not paths.saved_model.exists():
     cli.fail(f"{paths.saved_model} is missing: let bin/train finish this run")
   loaded = tf.saved_model.load(str(paths.saved_model))

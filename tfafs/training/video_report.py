@@ -154,6 +154,17 @@ def rows(model, evaluation: VideoEvaluation) -> list:
   return result
 
 
+def load_config(model_dir):
+  """Config of a run of a density of video, for a command: it ends where there is none."""
+  try:
+    config = run_directory.load_config(run_directory.run_paths(model_dir))
+  except errors.RunError as error:
+    cli.fail(str(error))
+  if config is None or "image_size" not in config.data:
+    cli.fail(f"{model_dir} holds no run of a density of video: give that of bin/train")
+  return config
+
+
 def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
   """The command `bin/evaluate_video`: measures runs, draws, and writes a table.
 
@@ -176,11 +187,7 @@ def run(model_dirs, output_dir, count=None, num_samples: int = 1) -> None:
         f"folder, {name}: measure them with an --output_dir each"
       )
     folders[name] = model_dir
-    config = run_directory.load_config(run_directory.run_paths(model_dir))
-    if config is None or "image_size" not in config.data:
-      cli.fail(
-        f"{model_dir} holds no run of a density of video: give that of bin/train"
-      )
+    load_config(model_dir)
   try:
     pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
   except OSError as error:

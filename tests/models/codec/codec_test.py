@@ -12,6 +12,7 @@ from codec_cases import build
 from tfafs.layers import exact_convolution, scale_space
 from tfafs.models import registry
 from tfafs.models.codec import state as states
+from tfafs.training import optimizers
 
 
 def clips(batch=2, time=3, height=32, width=32, seed=0):
@@ -169,6 +170,18 @@ def test_evaluate_measures_the_mean_over_batches(tiny_codec):
   np.testing.assert_allclose(
     got["mse"], tiny_codec.rate_distortion(x)["mse"], rtol=1e-4
   )
+
+
+def test_the_history_of_fit_is_of_its_steps():
+  config = registry.load_config("ssf", "tiny")
+  config.training.learning_rate = 1e-12
+  model = registry.build(config)
+  model.compile(optimizers.make_optimizer(config.training))
+  x = clips(batch=2, seed=3)
+  history = model.fit(tf.data.Dataset.from_tensors(x), verbose=0).history
+  expected = model.rate_distortion(x, seed=(config.training.seed, 0))
+  for name in ("loss", "mse"):
+    np.testing.assert_allclose(history[name], [expected[name]], 1e-2)
 
 
 def test_pictures_of_figure_2(tiny_codec):

@@ -214,8 +214,11 @@ def test_a_step_lowers_the_loss_and_moves_every_variable(name):
   assert set(model.test_step(x)) == set(logs[0])
 
 
-def test_evaluate_is_a_mean_over_clips_each_batch_with_noise_of_its_own(tmp_path):
-  model = make("slvm", **{"training.seed": 7})
+def test_evaluate_and_fit_give_means_over_clips_each_batch_with_noise_of_its_own(
+  tmp_path,
+):
+  still = {"training.seed": 7, "training.learning_rate": 1e-12}
+  model = make("slvm", **still)
   model.compile(optimizers.make_optimizer(model.config.training))
   x = clips(model, 3)
   x = tf.concat([x, x[:2]], 0)
@@ -229,6 +232,13 @@ def test_evaluate_is_a_mean_over_clips_each_batch_with_noise_of_its_own(tmp_path
       assert len(set(values)) == 3, name
       np.testing.assert_allclose(value, np.dot(values, [2, 2, 1]) / 5, 1e-4)
   assert set(got) == set(parts[0])
+  seeds = ((7, 0), (7, 1), (7, 2))
+  history = model.fit(data, verbose=0).history
+  values = [
+    float(model.terms(x[i : i + 2], s, training=True)["loss"])
+    for i, s in zip((0, 2, 4), seeds)
+  ]
+  np.testing.assert_allclose(history["loss"], [np.dot(values, [2, 2, 1]) / 5], 1e-3)
   assert not any("loss" in variable.name for variable in model.variables)
   saved = tf.train.Checkpoint(model=model).save(str(tmp_path / "c"))
   assert not [name for name, _ in tf.train.list_variables(saved) if "_means" in name]

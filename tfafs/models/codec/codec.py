@@ -167,6 +167,7 @@ class VideoCodec(tf.keras.Model):
       loss /= context.num_replicas_in_sync
     gradients = tape.gradient(loss, self.trainable_variables)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+    self._count(terms)
     return terms
 
   def _shift_distortion(self, terms):
@@ -187,14 +188,17 @@ class VideoCodec(tf.keras.Model):
 
   def test_step(self, clips):
     """Measures clips with rounded latents; returns means over the epoch."""
-    terms = self.rate_distortion(clips)
+    return self._count(self.rate_distortion(clips))
+
+  def _count(self, terms):
+    """Takes a batch into the running means; returns them."""
     for name, value in terms.items():
       self._means[name].update_state(value)
     return {name: self._means[name].result() for name in terms}
 
   @property
   def metrics(self):
-    """Running means of `evaluate`; Keras resets them."""
+    """Running means of `evaluate`, and of an epoch of `fit`; Keras resets them."""
     return list(self._means.values())
 
   def build_on(self, clip_shape):

@@ -236,6 +236,7 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
     none = tf.UnconnectedGradients.ZERO
     gradients = tape.gradient(loss, self.trainable_variables, None, none)
     self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+    self._count(terms, clips)
     return terms
 
   def _seed(self, number):
@@ -250,15 +251,21 @@ class ClipDensity(own_variables.OwnVariables, tf.keras.Model, abc.ABC):
     terms = self.terms(
       clips, self._seed(-1 - tf.cast(self._means["loss"].count, tf.int32))
     )
+    return self._count(terms, clips)
+
+  def _count(self, terms, clips):
+    """Takes a batch into the means over clips; returns them."""
     for name, value in terms.items():
       self._means[name].update_state(value, tf.shape(clips)[0])
     return {name: self._means[name].result() for name in terms}
 
   @functools.cached_property
   def _means(self):
-    """Running means of `evaluate`; checkpoints do not track what is cached like this."""
-    names = ("loss", "nats_per_dimension", "noise_correlation")
-    names += ("kl_per_frame", "logdet_per_frame")
+    """Of `evaluate` and of an epoch of `fit`; checkpoints do not track what is cached."""
+    # No others: Keras' history has means only where their names are those of a step.
+    names = ["loss", "nats_per_dimension", "noise_correlation"]
+    names += ["kl_per_frame"] * (self.cell is not None)
+    names += ["logdet_per_frame"] * (self.flow is not None)
     return {name: tf.keras.metrics.Mean(name) for name in names}
 
   @property
